@@ -1,0 +1,50 @@
+// What compute/ asks of a driver: the methods of the original ComputeDriver (facts section 1.4) that it calls.
+import type { ComputeNodeRecord, InstanceRecord } from "../db/records.ts";
+import { BaremetalError, isBaremetalError } from "../lib/errors.ts";
+
+/** The columns of nova.compute_nodes that a driver fills. */
+export type ResourceView = Omit<ComputeNodeRecord, "id" | "host" | "createdAt" | "updatedAt">;
+
+/** How a spawn that succeeded ended. */
+export interface SpawnResult {
+  /** Where the node was seen on the network, if it was. */
+  readonly address?: string;
+}
+
+export interface InstanceInfo {
+  readonly state: "running" | "shutdown" | "nostate";
+  readonly memoryMb: number;
+  readonly numCpu: number;
+}
+
+/** Every call ends within the driver's own deadlines; a `signal` ends it sooner, with `Cancelled`. */
+export interface ComputeDriver {
+  /**
+   * Resolves when the instance runs on the node. It throws the cause after its undo.
+   * An abort whose reason is `isShutdown` means that this process ends: what a successor can `resume` is to be left as it is.
+   */
+  spawn(instance: InstanceRecord, nodeUuid: string, options: { signal: AbortSignal }): Promise<SpawnResult>;
+  /** After a restart: goes on waiting for the instance's unfinished deployment; ends as `spawn` does. */
+  resume(instance: InstanceRecord, options: { signal: AbortSignal }): Promise<SpawnResult>;
+  /** Idempotent; a node or association that is gone already is no error. */
+  destroy(instance: InstanceRecord, options: { signal: AbortSignal }): Promise<void>;
+  reboot(instance: InstanceRecord, type: "SOFT" | "HARD"): Promise<void>;
+  powerOff(instance: InstanceRecord): Promise<void>;
+  powerOn(instance: InstanceRecord): Promise<void>;
+  getInfo(instance: InstanceRecord): Promise<InstanceInfo>;
+  listInstances(): Promise<string[]>;
+  /** The uuids of this host's enrolled nodes, free or not. */
+  getAvailableNodes(): Promise<string[]>;
+  /** Undefined: the node is gone. */
+  getAvailableResource(nodeUuid: string): Promise<ResourceView | undefined>;
+}
+
+/** The reason given to a `signal` when the process ends and nobody asked for the work to be undone. */
+export function shutdownReason(): BaremetalError {
+  return new BaremetalError("Cancelled", "the compute service is stopping", { data: { isShutdown: true } });
+}
+
+/** True if `signal` was aborted by the end of the process, not by a user. */
+export function isShutdown(signal: AbortSignal): boolean {
+  return signal.aborted && isBaremetalError(signal.reason, "Cancelled") && signal.reason.data.isShutdown === true;
+}

@@ -1,0 +1,159 @@
+// Opens both schemas, `baremetal` and `nova`, on SQLite or MySQL/MariaDB, with the settings that the repositories count on.
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Database as SqliteConnection } from "better-sqlite3";
+import knexFactory, { type Knex } from "knex";
+import { BaremetalError } from "../lib/errors.ts";
+import type { Logger } from "../lib/log.ts";
+import { type DatabaseAddress, parseDatabaseUrl } from "./connection-url.ts";
+
+/** Both schemas. They may be one database. */
+export interface Databases {
+  readonly baremetal: Knex;
+  readonly nova: Knex;
+  /** Waits for running statements, then closes all connections. */
+  close(): Promise<void>;
+}
+
+export interface OpenOptions {
+  /** `[baremetal] sql_connection`. */
+  readonly baremetalUrl: string;
+  /** `[database] connection`. */
+  readonly novaUrl: string;
+  readonly logger: Logger;
+  /** Most connections to one MySQL database; default 10. */
+  readonly poolSize?: number;
+}
+
+/**
+ * How long SQLite may block the process for another writer, in milliseconds.
+ * Trap: better-sqlite3 waits synchronously, so a long time stops the event loop, and with it the very transaction of this
+ * process that is waited for. The rest of the ten seconds is waited for in `transact`, without blocking.
+ */
+const SQLITE_BLOCK_MS = 20;
+
+/**
+ * Opens both schemas. No statement runs yet on MySQL: see `assertCurrent` in migrate.ts for the first.
+ * @throws BaremetalError `BadInput` for a wrong URL or a SQLite folder that cannot be made.
+ */
+export async function openDatabases(options: OpenOptions): Promise<Databases> {
+  const isShared = options.baremetalUrl === options.novaUrl;
+  const baremetal = openDatabase(options.baremetalUrl, options);
+  const nova = isShared ? baremetal : openDatabase(options.novaUrl, options);
+  return {
+    baremetal,
+    nova,
+    close: async () => {
+      await Promise.all([baremetal.destroy(), isShared ? undefined : nova.destroy()]);
+    },
+  };
+}
+
+/** Opens one database. @throws BaremetalError `BadInput` */
+export function openDatabase(url: string, options: { logger: Logger; poolSize?: number }): Knex {
+  const address = parseDatabaseUrl(url);
+  const log = quietLog(options.logger);
+  return address.dialect === "sqlite" ? openSqlite(address, log) : openMysql(address, log, options.poolSize ?? 10);
+}
+
+function openSqlite(address: DatabaseAddress & { dialect: "sqlite" }, log: Knex.Logger): Knex {
+  prepareFile(address.filename);
+  return knexFactory({
+    client: "better-sqlite3",
+    connection: { filename: address.filename },
+    useNullAsDefault: true,
+    compileSqlOnError: false,
+    log,
+    pool: {
+      min: 1,
+      max: 1,
+      idleTimeoutMillis: 2 ** 31 - 1,
+      afterCreate: (connection: SqliteConnection, done: (error: Error | null, connection: unknown) => void) => {
+        try {
+          connection.pragma(`busy_timeout = 10000`);
+          connection.pragma("journal_mode = WAL");
+          connection.pragma(`busy_timeout = ${SQLITE_BLOCK_MS}`);
+          connection.pragma("synchronous = NORMAL");
+          connection.pragma("foreign_keys = ON");
+          beginImmediate(connection);
+          done(null, connection);
+        } catch (error) {
+          done(error as Error, connection);
+        }
+      },
+    },
+  });
+}
+
+/**
+ * Makes transactions take the write lock at their start. Trap: a deferred one that reads first and writes later gets
+ * SQLITE_BUSY at the write, at once and for good, when another process wrote in between.
+ */
+function beginImmediate(connection: SqliteConnection): void {
+  const prepare = connection.prepare.bind(connection);
+  const patched = (sql: string) => prepare(sql === "BEGIN;" ? "BEGIN IMMEDIATE;" : sql);
+  Object.defineProperty(connection, "prepare", { value: patched });
+}
+
+/** The file holds sealed passwords and keys: its folder is made, and it is kept from other users. */
+function prepareFile(filename: string): void {
+  if (filename === ":memory:") return;
+  try {
+    mkdirSync(dirname(filename), { recursive: true });
+    closeSync(openSync(filename, "a", 0o600));
+  } catch (cause) {
+    throw new BaremetalError(
+      "BadInput",
+      `the database file ${filename} cannot be opened: ${(cause as Error).message}`,
+      {
+        data: { file: filename },
+      },
+    );
+  }
+}
+
+function openMysql(address: DatabaseAddress & { dialect: "mysql" }, log: Knex.Logger, poolSize: number): Knex {
+  const { host, port, user, password, database, socketPath } = address;
+  return knexFactory({
+    client: "mysql2",
+    connection: {
+      ...(socketPath === null ? { host, port } : { socketPath }),
+      user,
+      password,
+      database,
+      charset: "utf8mb4",
+      timezone: "Z",
+      connectTimeout: 10_000,
+    },
+    compileSqlOnError: false,
+    log,
+    acquireConnectionTimeout: 15_000,
+    pool: { min: 0, max: poolSize, afterCreate: prepareSession },
+  });
+}
+
+/**
+ * READ COMMITTED: our writes are conditional updates, and gap locks would only make deadlocks. The lock wait is short, for
+ * `transact` tries again. FOUND_ROWS is on by default in mysql2: an update that changes nothing still counts its row.
+ */
+function prepareSession(
+  connection: { query(sql: string, done: (error: Error | null) => void): void },
+  done: (error: Error | null, connection: unknown) => void,
+): void {
+  const settings =
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET SESSION time_zone = '+00:00'; SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'; SET SESSION innodb_lock_wait_timeout = 5";
+  const statements = settings.split("; ");
+  const next = (error: Error | null): void => {
+    const statement = statements.shift();
+    if (error !== null || statement === undefined) return done(error, connection);
+    connection.query(statement, next);
+  };
+  next(null);
+}
+
+/** knex's own words, at the level they deserve. */
+function quietLog(logger: Logger): Knex.Logger {
+  const write = (level: "warn" | "error" | "debug") => (message: unknown) =>
+    logger[level](`knex: ${typeof message === "string" ? message : JSON.stringify(message)}`);
+  return { warn: write("warn"), error: write("error"), deprecate: write("debug"), debug: write("debug") };
+}

@@ -1,0 +1,94 @@
+// Taking an instance off its node: the failure path of a spawn, a destroy, and what the reconciler retries are one procedure.
+import { rm } from "node:fs/promises";
+import type { DeploymentRecord, NodeRecord } from "../db/records.ts";
+import { poll } from "../lib/clock.ts";
+import { BaremetalError, describeError } from "../lib/errors.ts";
+import { pxePaths, removePxeFiles } from "./boot/pxelinux.ts";
+import { type DriverContext, withPower } from "./context.ts";
+import { instanceDirectory } from "./spawn.ts";
+import type { Timeline } from "./timeline.ts";
+import { UndoList } from "./undo.ts";
+
+/** A helper lets go within its lease; this is the slack on top. */
+const HELPER_SLACK_MS = 10_000;
+
+/**
+ * Waits until no deploy helper writes to the node: the image and the boot files must not vanish under a live write.
+ * The deployment is in a final state already, so that the helper's next renewal tells it to stop.
+ */
+export async function waitForHelperToStop(context: DriverContext, deploymentId: number): Promise<void> {
+  const { clock, deployments } = context;
+  const held = async (): Promise<DeploymentRecord | undefined> => {
+    const row = await deployments.get(deploymentId);
+    const isLeased =
+      row?.leaseHolder != null && row.leaseExpiresAt !== null && row.leaseExpiresAt.getTime() > clock.now();
+    return isLeased ? row : undefined;
+  };
+  const row = await held();
+  if (row === undefined) return;
+  const leaseMs = (row.leaseExpiresAt?.getTime() ?? 0) - clock.now();
+  await poll(async () => ((await held()) === undefined ? true : undefined), {
+    clock,
+    step: `the deploy helper ${row.leaseHolder} to stop writing`,
+    deadlineMs: leaseMs + HELPER_SLACK_MS,
+    intervalMs: 200,
+  });
+}
+
+/**
+ * Moves the node to `error`, still associated, runs `undo`, and gives the node back only if the undo was whole.
+ * Returns undefined then; else the text of what is left, and the node keeps `error`, its instance and the reason.
+ */
+export async function rollBack(
+  context: DriverContext,
+  node: NodeRecord,
+  deploymentId: number,
+  undo: UndoList,
+  timeline: Timeline,
+  cause: unknown,
+): Promise<string | undefined> {
+  const lastError = describeError(cause);
+  try {
+    await context.nodes.transition(deploymentId, "fail", { lastError, error: lastError });
+    await waitForHelperToStop(context, deploymentId);
+    await undo.run((name, work) => timeline.step(`undo: ${name}`, work));
+    await context.nodes.release(deploymentId);
+    await timeline.note("released", "the undo is complete; the node is free");
+    return undefined;
+  } catch (error) {
+    const text = describeError(error);
+    await timeline.fail("undo", error);
+    await context.nodes.setPower(node.id, { lastError: `${lastError}; ${text}` }).catch((failure: unknown) => {
+      context.logger.error(`could not write last_error of node ${node.id}: ${describeError(failure)}`);
+    });
+    return text;
+  }
+}
+
+/** The whole undo of a node that carries, or carried, an instance: power off, boot configuration, files. */
+export async function undoOfInstance(
+  context: DriverContext,
+  node: NodeRecord,
+  instanceUuid: string,
+): Promise<UndoList> {
+  const undo = new UndoList();
+  const paths = pxePaths(context.settings.tftpRoot, instanceUuid);
+  const macs = (await context.interfaces.listByNode(node.id)).map(({ address }) => address);
+  undo.push("remove the instance's files", () =>
+    rm(instanceDirectory(context, instanceUuid), { recursive: true, force: true }),
+  );
+  undo.push("remove the boot configuration", () => removePxeFiles(context.settings.tftpRoot, paths, macs));
+  undo.push("power off", () => withPower(context, node, "power off", (power) => power.powerOff()));
+  return undo;
+}
+
+/** The original error, told with what could not be undone. */
+export function withUndoFailure(error: unknown, node: NodeRecord, left: string | undefined): unknown {
+  if (left === undefined) return error;
+  const code = error instanceof BaremetalError ? error.code : "Internal";
+  return new BaremetalError(
+    code,
+    `${describeError(error)} (node ${node.id} is kept in state error, and will be retried: ${left})`,
+    { data: { ...(error instanceof BaremetalError ? error.data : {}), node: node.id }, cause: error },
+  );
+}

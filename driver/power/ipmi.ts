@@ -1,0 +1,174 @@
+// Power over IPMI 2.0: one ipmi-js session per BMC, kept; nova.virt.baremetal.ipmi.IPMI is its name in nova.conf.
+import { isIPv6 } from "node:net";
+import { Bmc, IpmiError } from "ipmi-js";
+import type { Clock } from "../../lib/clock.ts";
+import { BaremetalError } from "../../lib/errors.ts";
+import type { PowerControl, PowerControls, PowerOptions, PowerTarget } from "./power-control.ts";
+
+export interface IpmiPowerOptions {
+  readonly clock: Clock;
+  /** How long a power switch may take until the BMC reports the new state. */
+  readonly powerDeadlineMs: number;
+  /** Between two looks at the power state while switching. */
+  readonly pollIntervalMs: number;
+  /** Of one IPMI operation with its retransmissions. */
+  readonly operationDeadlineMs: number;
+}
+
+/** Splits pm_address: `10.0.0.7`, `10.0.0.7:6230`, `bmc7.example.org`, `fd00::7`, `[fd00::7]:6230`. */
+export function parsePmAddress(pmAddress: string): { address: string; port: number } {
+  if (isIPv6(pmAddress)) return { address: pmAddress, port: 623 };
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(pmAddress);
+  const address = match?.[1] ?? match?.[2];
+  const port = match?.[3] === undefined ? 623 : Number(match[3]);
+  if (address === undefined || port < 1 || port > 65535) {
+    throw new BaremetalError("BadInput", `pm_address "${pmAddress}" is not a host or host:port`, {
+      data: { pmAddress },
+    });
+  }
+  return { address, port };
+}
+
+/** The IPMI power driver: sessions are kept by node and replaced when the node's BMC settings change. */
+export class IpmiPower implements PowerControls {
+  readonly #options: IpmiPowerOptions;
+  readonly #bmcs = new Map<number, { settings: string; bmc: Bmc }>();
+  readonly #closing = new Set<Promise<void>>();
+
+  constructor(options: IpmiPowerOptions) {
+    this.#options = options;
+  }
+
+  for(node: PowerTarget): PowerControl {
+    const { pmAddress, pmUser, pmPassword } = node;
+    if (pmAddress === null || pmUser === null || pmPassword === null) {
+      const missing = Object.entries({ pm_address: pmAddress, pm_user: pmUser, pm_password: pmPassword })
+        .filter(([, value]) => value === null)
+        .map(([name]) => name);
+      throw new BaremetalError("BadInput", `node ${node.id} has no ${missing.join(", ")}: set it to use IPMI`, {
+        data: { node: node.id, missing },
+      });
+    }
+    return new IpmiPowerControl(this.#bmc(node.id, pmAddress, pmUser, pmPassword), pmAddress, this.#options);
+  }
+
+  #bmc(nodeId: number, pmAddress: string, user: string, password: string): Bmc {
+    const settings = JSON.stringify([pmAddress, user, password]);
+    const known = this.#bmcs.get(nodeId);
+    if (known?.settings === settings) return known.bmc;
+    if (known) this.#retire(known.bmc);
+    const { address, port } = parsePmAddress(pmAddress);
+    const bmc = new Bmc({ address, port, user, password, operationDeadlineMs: this.#options.operationDeadlineMs });
+    this.#bmcs.set(nodeId, { settings, bmc });
+    return bmc;
+  }
+
+  #retire(bmc: Bmc): void {
+    const done = bmc.close().finally(() => this.#closing.delete(done));
+    this.#closing.add(done);
+  }
+
+  async close(): Promise<void> {
+    for (const { bmc } of this.#bmcs.values()) this.#retire(bmc);
+    this.#bmcs.clear();
+    await Promise.allSettled([...this.#closing]);
+  }
+}
+
+/** Errors that another attempt cannot mend: the operator must. */
+const FINAL_CODES: readonly string[] = [
+  "WrongPassword",
+  "NoSuchUser",
+  "InsufficientPrivilege",
+  "CipherSuite",
+  "InvalidArgument",
+];
+
+class IpmiPowerControl implements PowerControl {
+  readonly #bmc: Bmc;
+  readonly #name: string;
+  readonly #options: IpmiPowerOptions;
+
+  constructor(bmc: Bmc, name: string, options: IpmiPowerOptions) {
+    this.#bmc = bmc;
+    this.#name = name;
+    this.#options = options;
+  }
+
+  async isPowerOn(options: PowerOptions = {}): Promise<boolean> {
+    return this.#call("read the power state", options, (signal) => this.#bmc.getPower(signal));
+  }
+
+  powerOn(options: PowerOptions = {}): Promise<void> {
+    return this.#switch(true, options);
+  }
+
+  powerOff(options: PowerOptions = {}): Promise<void> {
+    return this.#switch(false, options);
+  }
+
+  async setBootDevicePxe(options: PowerOptions = {}): Promise<void> {
+    await this.#call("set the boot device to PXE", options, (signal) =>
+      this.#bmc.setBootDevice({ device: "pxe", persistent: true }, signal),
+    );
+  }
+
+  /** Sends the command once (again only if sending failed), then polls until the BMC reports the new state. */
+  async #switch(on: boolean, options: PowerOptions): Promise<void> {
+    const { clock, powerDeadlineMs, pollIntervalMs } = this.#options;
+    const step = `power ${on ? "on" : "off"}`;
+    const end = clock.now() + powerDeadlineMs;
+    let isSent = false;
+    let lastError: unknown;
+    do {
+      try {
+        if ((await this.isPowerOn(options)) === on) return;
+        if (!isSent) {
+          await this.#call(step, options, (signal) => this.#bmc.control(on ? "power-up" : "power-down", signal));
+          isSent = true;
+        }
+        lastError = undefined;
+      } catch (error) {
+        if (options.signal?.aborted || isFinal(error)) throw error;
+        lastError = error;
+      }
+      await clock.sleep(isSent ? Math.min(pollIntervalMs, 250) : pollIntervalMs, options.signal);
+    } while (clock.now() < end);
+    if (lastError !== undefined) throw lastError;
+    throw new BaremetalError(
+      "DeadlineExceeded",
+      `${step}: the BMC at ${this.#name} took the command, but still reported the power ${on ? "off" : "on"} after ${powerDeadlineMs} ms`,
+      { data: { peer: this.#name, step, deadlineMs: powerDeadlineMs } },
+    );
+  }
+
+  async #call<T>(
+    operation: string,
+    options: PowerOptions,
+    run: (options: { signal?: AbortSignal }) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await run(options.signal ? { signal: options.signal } : {});
+    } catch (error) {
+      throw powerError(error, operation, this.#name);
+    }
+  }
+}
+
+function isFinal(error: unknown): boolean {
+  return error instanceof BaremetalError && FINAL_CODES.includes(String(error.data.ipmiCode));
+}
+
+/** An ipmi-js error in the product's terms: what was being done, to which BMC, and why it failed. */
+export function powerError(error: unknown, operation: string, name: string): unknown {
+  if (!(error instanceof IpmiError)) return error;
+  const data = { peer: name, operation, ipmiCode: error.code };
+  if (error.code === "Aborted") {
+    return new BaremetalError("Cancelled", `${operation} was cancelled`, { data, cause: error });
+  }
+  const code = error.code === "Timeout" || error.code === "Closed" ? "PeerUnreachable" : "PeerMisbehaved";
+  return new BaremetalError(code, `could not ${operation} through the BMC at ${name}: ${error.message}`, {
+    data,
+    cause: error,
+  });
+}

@@ -1,0 +1,135 @@
+// One machine of the rack: QEMU with an empty disk, a PXE ROM and a serial console into a file. Its BMC holds the power button.
+import { open, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { Daemon } from "./daemon.ts";
+import type { MachineAddress } from "./network.ts";
+import { qmp } from "./qmp.ts";
+
+export interface MachineOptions {
+  readonly address: MachineAddress;
+  /** Logs, console and QMP socket. */
+  readonly folder: string;
+  readonly diskFile: string;
+  /** Called on each power change, with the reason. */
+  readonly onPower?: (isOn: boolean) => void;
+}
+
+export const MACHINE_MEMORY_MB = 512;
+export const MACHINE_DISK_BYTES = 2 * 1024 ** 3;
+
+export type BootDevice = "pxe" | "disk";
+
+/** Power is a process: on while QEMU runs. Commands are taken one after the other. */
+export class Machine {
+  readonly address: MachineAddress;
+  readonly diskFile: string;
+  readonly serialLog: string;
+  /** What the next power-on boots from first. A running machine keeps the order it started with, across resets too. */
+  bootDevice: BootDevice = "disk";
+  readonly #folder: string;
+  readonly #onPower: (isOn: boolean) => void;
+  #qemu: Daemon | undefined;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(options: MachineOptions) {
+    this.address = options.address;
+    this.diskFile = options.diskFile;
+    this.#folder = options.folder;
+    this.serialLog = join(options.folder, "serial.log");
+    this.#onPower = options.onPower ?? (() => {});
+  }
+
+  get name(): string {
+    return `node${this.address.index}`;
+  }
+
+  get isOn(): boolean {
+    return this.#qemu?.isRunning ?? false;
+  }
+
+  get pid(): number | undefined {
+    return this.isOn ? this.#qemu?.pid : undefined;
+  }
+
+  powerOn(): Promise<void> {
+    return this.#next(async () => {
+      if (this.isOn) return;
+      await createSparse(this.diskFile);
+      const qemu = await Daemon.start({
+        name: this.name,
+        command: "qemu-system-x86_64",
+        args: this.#arguments(),
+        logFile: join(this.#folder, "qemu.log"),
+      });
+      this.#qemu = qemu;
+      this.#onPower(true);
+      void qemu.ended.then(() => this.#onPower(false));
+    });
+  }
+
+  /** The plug: no notice to the guest. */
+  powerOff(): Promise<void> {
+    return this.#next(async () => this.#qemu?.stop("SIGKILL"));
+  }
+
+  /** The reset button. */
+  reset(): Promise<void> {
+    return this.#next(async () => (this.isOn ? qmp(this.#qmpSocket, "system_reset") : undefined));
+  }
+
+  /** The power button, pressed once: the guest may shut down. */
+  pressPowerButton(): Promise<void> {
+    return this.#next(async () => (this.isOn ? qmp(this.#qmpSocket, "system_powerdown") : undefined));
+  }
+
+  /** Everything the machine has written to its serial console since the rack came up. */
+  async console(): Promise<string> {
+    return readFile(this.serialLog, "latin1").catch(() => "");
+  }
+
+  get #qmpSocket(): string {
+    return join(this.#folder, "qmp");
+  }
+
+  #next(action: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(action);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  #arguments(): string[] {
+    const { mac, tap } = this.address;
+    const [network, disk] = this.bootDevice === "pxe" ? [1, 2] : [2, 1];
+    return [
+      ...["-name", this.name, "-nodefaults", "-no-user-config", "-display", "none"],
+      // Software emulation even where /dev/kvm opens: nested, Debian's kernel was seen to hang in it.
+      ...["-accel", "tcg", "-machine", "pc,graphics=off", "-cpu", "qemu64", "-smp", "1", "-m", `${MACHINE_MEMORY_MB}`],
+      ...["-drive", `file=${escapeCommas(this.diskFile)},format=raw,if=none,id=disk,cache=unsafe,discard=unmap`],
+      ...["-device", `virtio-blk-pci,drive=disk,bootindex=${disk}`],
+      ...["-netdev", `tap,id=net,ifname=${tap},script=no,downscript=no`],
+      ...["-device", `virtio-net-pci,netdev=net,mac=${mac},bootindex=${network}`],
+      ...["-chardev", `file,id=console,path=${escapeCommas(this.serialLog)},append=on`, "-serial", "chardev:console"],
+      ...["-chardev", `socket,id=qmp,path=${escapeCommas(this.#qmpSocket)},server=on,wait=off`],
+      ...["-mon", "chardev=qmp,mode=control"],
+    ];
+  }
+}
+
+/** QEMU's option syntax doubles a comma inside a value. */
+function escapeCommas(value: string): string {
+  return value.replaceAll(",", ",,");
+}
+
+async function createSparse(path: string): Promise<void> {
+  const isThere = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return;
+  const file = await open(path, "w", 0o600);
+  try {
+    await file.truncate(MACHINE_DISK_BYTES);
+  } finally {
+    await file.close();
+  }
+}

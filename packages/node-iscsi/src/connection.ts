@@ -1,0 +1,218 @@
+// One TCP connection carrying PDUs (RFC 7143 4.2): receives through the framer, sends by vectored writes without copying payloads.
+import { connect as connectSocket, type Socket } from "node:net";
+import { AbortedError, type ErrorContext, formatPortal, IscsiError, TimeoutError, TransportError } from "./errors.ts";
+import { Framer, type FramerSink } from "./framer.ts";
+import { paddingOf } from "./pdu/header.ts";
+
+/** Size of the reused receive buffer of each connection. */
+const RECEIVE_BUFFER_BYTES = 256 * 1024;
+/** Above this many unsent bytes the session starts no new command. */
+const CONGESTED_ABOVE_BYTES = 8 * 1024 * 1024;
+/** PDUs kept while nobody receives (between login and full feature phase); more is a peer gone mad. */
+const MAX_BACKLOG_PDUS = 64;
+
+const PADDING = [Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(2), Buffer.alloc(3)] as const;
+
+/** A complete PDU with its own copy of the header. */
+export interface ReceivedPdu {
+  readonly header: Buffer;
+  readonly data: Buffer;
+}
+
+/** Who receives PDUs once the login is over. */
+export interface ConnectionListener extends FramerSink {
+  /** The socket drained below its limit after {@link Connection.isCongested} was true. */
+  onDrain(): void;
+  /** Called once, when the connection is gone for whatever reason. */
+  onClose(error: IscsiError): void;
+}
+
+/** Trace hook: every PDU as it is sent or received. `header` is valid during the call only. */
+export type PduTrace = (direction: "sent" | "received", header: Buffer, dataBytes: number) => void;
+
+export interface ConnectionOptions {
+  readonly address: string;
+  readonly port: number;
+  readonly target?: string | undefined;
+  readonly maxDataSegmentBytes: number;
+  readonly trace?: PduTrace | undefined;
+}
+
+/** Owns the socket. All failures end in one {@link TransportError} or {@link IscsiError} handed to the listener. */
+export class Connection {
+  readonly portal: string;
+  readonly framer: Framer;
+  readonly #target: string | undefined;
+  readonly #trace: PduTrace | undefined;
+  readonly #socket: Socket;
+  #listener: ConnectionListener | undefined;
+  #backlog: ReceivedPdu[] = [];
+  #waiter: { resolve(pdu: ReceivedPdu): void; reject(error: IscsiError): void } | undefined;
+  #isCorked = false;
+  #closeError: IscsiError | undefined;
+  readonly #closed: Promise<void>;
+
+  private constructor(options: ConnectionOptions) {
+    this.portal = formatPortal(options.address, options.port);
+    this.#target = options.target;
+    this.#trace = options.trace;
+    this.framer = new Framer(
+      {
+        placeData: (header, dataBytes) => this.#listener?.placeData?.(header, dataBytes),
+        onPdu: (header, data) => this.#deliver(header, data),
+      },
+      options.maxDataSegmentBytes,
+    );
+    this.#socket = connectSocket({
+      host: options.address,
+      port: options.port,
+      noDelay: true,
+      onread: {
+        // One buffer for the whole life of the connection: the framer copies out of it, straight to where data belongs.
+        buffer: Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES),
+        callback: (bytes, buffer) => this.#receive(bytes, buffer),
+      },
+    });
+    this.#socket.on("drain", () => this.#listener?.onDrain());
+    this.#socket.on("error", (cause) => this.destroy(this.#transportError(cause.message, cause)));
+    this.#socket.on("end", () => this.destroy(this.#transportError("the target closed the connection")));
+    this.#closed = new Promise((resolve) => {
+      this.#socket.once("close", () => {
+        this.destroy(this.#transportError("the connection was closed"));
+        resolve();
+      });
+    });
+  }
+
+  /** Connects; rejects with TransportError, TimeoutError or AbortedError. */
+  static async open(options: ConnectionOptions, deadlineMs: number, signal?: AbortSignal): Promise<Connection> {
+    const context = {
+      target: options.target,
+      portal: formatPortal(options.address, options.port),
+      operation: "connecting",
+    };
+    if (signal?.aborted) throw new AbortedError(context, signal.reason);
+    const connection = new Connection(options);
+    const disarm = connection.guard(context, deadlineMs, signal);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        connection.#socket.once("connect", resolve);
+        connection.#socket.once("close", () => reject(connection.#closeError));
+      });
+      return connection;
+    } finally {
+      disarm();
+    }
+  }
+
+  /** Destroys the connection when the deadline passes or the signal fires; returns the function that calls this off. */
+  guard(context: ErrorContext, deadlineMs: number, signal?: AbortSignal): () => void {
+    const timer = setTimeout(() => this.destroy(new TimeoutError(deadlineMs, context)), deadlineMs);
+    const onAbort = () => this.destroy(new AbortedError(context, signal?.reason));
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted) onAbort();
+    return () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    };
+  }
+
+  /** True while so much is unsent that new commands should wait for `onDrain`. */
+  get isCongested(): boolean {
+    return this.#socket.writableLength > CONGESTED_ABOVE_BYTES;
+  }
+
+  get isClosed(): boolean {
+    return this.#closeError !== undefined;
+  }
+
+  /** Hands PDUs to `listener` from now on, starting with those that came while nobody listened. */
+  attach(listener: ConnectionListener): void {
+    this.#listener = listener;
+    const backlog = this.#backlog;
+    this.#backlog = [];
+    for (const pdu of backlog) this.#guarded(() => listener.onPdu(pdu.header, pdu.data));
+    if (this.#closeError !== undefined) listener.onClose(this.#closeError);
+  }
+
+  /** The next PDU, for the one-at-a-time exchanges before a listener is attached. */
+  receive(): Promise<ReceivedPdu> {
+    const pdu = this.#backlog.shift();
+    if (pdu !== undefined) return Promise.resolve(pdu);
+    if (this.#closeError !== undefined) return Promise.reject(this.#closeError);
+    return new Promise((resolve, reject) => {
+      this.#waiter = { resolve, reject };
+    });
+  }
+
+  /** Queues one PDU. `data` is not copied and must not change until it is acknowledged. Everything sent in one tick leaves in one writev. */
+  send(header: Buffer, data?: Buffer): void {
+    if (this.#closeError !== undefined) return;
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.#socket.cork();
+      process.nextTick(() => {
+        this.#isCorked = false;
+        this.#socket.uncork();
+      });
+    }
+    this.#trace?.("sent", header, data?.length ?? 0);
+    this.#socket.write(header);
+    if (data === undefined || data.length === 0) return;
+    this.#socket.write(data);
+    const padding = paddingOf(data.length);
+    if (padding > 0) this.#socket.write(PADDING[padding as 1 | 2 | 3]);
+  }
+
+  /** Ends the connection at once. The first error wins and reaches everybody who waits. */
+  destroy(error?: IscsiError): void {
+    if (this.#closeError !== undefined) return;
+    const reason = error ?? this.#transportError("closed by this side");
+    this.#closeError = reason;
+    this.#socket.destroy();
+    this.#waiter?.reject(reason);
+    this.#waiter = undefined;
+    this.#listener?.onClose(reason);
+  }
+
+  /** Destroys and waits until the socket is gone. */
+  async close(): Promise<void> {
+    this.destroy();
+    await this.#closed;
+  }
+
+  #receive(bytes: number, buffer: Uint8Array): boolean {
+    this.#guarded(() => this.framer.push(buffer as Buffer, bytes));
+    return true;
+  }
+
+  /** Runs what handles received bytes; a peer's mistake ends the connection and never escapes into the event loop. */
+  #guarded(action: () => void): void {
+    if (this.#closeError !== undefined) return;
+    try {
+      action();
+    } catch (error) {
+      if (!(error instanceof IscsiError)) {
+        this.destroy(this.#transportError("internal error while handling a received PDU", error));
+        throw error;
+      }
+      this.destroy(error);
+    }
+  }
+
+  #deliver(header: Buffer, data: Buffer): void {
+    this.#trace?.("received", header, data.length);
+    if (this.#closeError !== undefined) return;
+    if (this.#listener !== undefined) return this.#listener.onPdu(header, data);
+    const pdu = { header: Buffer.from(header), data };
+    const waiter = this.#waiter;
+    this.#waiter = undefined;
+    if (waiter !== undefined) return waiter.resolve(pdu);
+    if (this.#backlog.push(pdu) > MAX_BACKLOG_PDUS)
+      this.destroy(this.#transportError("the target sent too many PDUs before it was asked anything"));
+  }
+
+  #transportError(reason: string, cause?: unknown): TransportError {
+    return new TransportError(reason, { target: this.#target, portal: this.portal, operation: "connection" }, cause);
+  }
+}

@@ -1,0 +1,127 @@
+// Every error this package throws. One base class; the leaf says whose fault it was: target's SCSI answer, login, wire, time.
+import { describeSense, SCSI_STATUS_TEXTS, type SenseData } from "./scsi/sense.ts";
+
+/**
+ * Codes of {@link IscsiError}.
+ * - `Scsi`: the target answered a command with a status other than GOOD ({@link ScsiError}).
+ * - `Login`: the target refused the login, or the two sides have nothing in common ({@link LoginError}).
+ * - `Transport`: the TCP connection could not be made, broke, or was closed ({@link TransportError}).
+ * - `Timeout`: a deadline passed; `operation` names the step ({@link TimeoutError}).
+ * - `Protocol`: the peer sent something RFC 7143 or the SCSI standards do not allow ({@link ProtocolError}).
+ * - `Aborted`: the caller's AbortSignal fired ({@link AbortedError}).
+ * - `InvalidArgument`: the caller asked for something impossible, such as an unaligned write ({@link InvalidArgumentError}).
+ */
+export type IscsiErrorCode = "Scsi" | "Login" | "Transport" | "Timeout" | "Protocol" | "Aborted" | "InvalidArgument";
+
+/** Where an error happened. `portal` is `address:port`; `operation` is what was being done, as a noun phrase. */
+export interface ErrorContext {
+  readonly target?: string | undefined;
+  readonly portal?: string | undefined;
+  readonly operation: string;
+}
+
+/** Base of all errors of this package; `message` says what was being done, to whom, and why it failed. */
+export class IscsiError extends Error {
+  readonly code: IscsiErrorCode;
+  readonly target: string | undefined;
+  readonly portal: string | undefined;
+  readonly operation: string;
+  readonly reason: string;
+
+  constructor(code: IscsiErrorCode, reason: string, context: ErrorContext, cause?: unknown) {
+    const peer = [context.target, context.portal].filter((part) => part !== undefined).join(" at ");
+    super(
+      `${context.operation} failed${peer === "" ? "" : ` on ${peer}`}: ${reason}`,
+      cause === undefined ? {} : { cause },
+    );
+    this.name = new.target.name;
+    this.code = code;
+    this.target = context.target;
+    this.portal = context.portal;
+    this.operation = context.operation;
+    this.reason = reason;
+  }
+}
+
+/** The target completed a command with a SCSI status other than GOOD (SAM-5 5.3.1); sense is decoded when it sent any. */
+export class ScsiError extends IscsiError {
+  readonly status: number;
+  readonly statusText: string;
+  readonly sense: SenseData | undefined;
+  readonly senseKey: number | undefined;
+  readonly asc: number | undefined;
+  readonly ascq: number | undefined;
+
+  constructor(status: number, sense: SenseData | undefined, context: ErrorContext) {
+    const statusText = SCSI_STATUS_TEXTS.get(status) ?? `status 0x${status.toString(16).padStart(2, "0")}`;
+    super("Scsi", sense === undefined ? statusText : `${statusText}: ${describeSense(sense)}`, context);
+    this.status = status;
+    this.statusText = statusText;
+    this.sense = sense;
+    this.senseKey = sense?.senseKey;
+    this.asc = sense?.asc;
+    this.ascq = sense?.ascq;
+  }
+}
+
+/** Login was refused (RFC 7143 11.13.5) or negotiation failed; class and detail are undefined when we ended it. */
+export class LoginError extends IscsiError {
+  readonly statusClass: number | undefined;
+  readonly statusDetail: number | undefined;
+  /** Where a class 1 answer redirects to: `address[:port][,tag]`. */
+  readonly redirectTo: string | undefined;
+
+  constructor(
+    reason: string,
+    context: ErrorContext,
+    status?: { statusClass: number; statusDetail: number; redirectTo?: string | undefined },
+  ) {
+    super("Login", reason, context);
+    this.statusClass = status?.statusClass;
+    this.statusDetail = status?.statusDetail;
+    this.redirectTo = status?.redirectTo;
+  }
+}
+
+/** The connection failed; whether an outstanding command reached the disk is unknown. */
+export class TransportError extends IscsiError {
+  constructor(reason: string, context: ErrorContext, cause?: unknown) {
+    super("Transport", reason, context, cause);
+  }
+}
+
+/** A deadline passed. `operation` names the step that did not finish. */
+export class TimeoutError extends IscsiError {
+  readonly deadlineMs: number;
+
+  constructor(deadlineMs: number, context: ErrorContext, detail = "") {
+    super("Timeout", `no answer within ${deadlineMs} ms${detail === "" ? "" : `; ${detail}`}`, context);
+    this.deadlineMs = deadlineMs;
+  }
+}
+
+/** The peer broke the protocol; the connection is not used afterwards. */
+export class ProtocolError extends IscsiError {
+  constructor(reason: string, context: ErrorContext = { operation: "decoding" }, cause?: unknown) {
+    super("Protocol", reason, context, cause);
+  }
+}
+
+/** The caller's AbortSignal fired; `cause` is the signal's reason. */
+export class AbortedError extends IscsiError {
+  constructor(context: ErrorContext, cause?: unknown) {
+    super("Aborted", "aborted by the caller", context, cause);
+  }
+}
+
+/** The caller's mistake; nothing was sent. */
+export class InvalidArgumentError extends IscsiError {
+  constructor(reason: string, context: ErrorContext) {
+    super("InvalidArgument", reason, context);
+  }
+}
+
+/** `10.0.0.7:3260` or `[fd00::1]:3260`. */
+export function formatPortal(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}

@@ -1,0 +1,135 @@
+// What both commands need before the product's own code can run: npm packages, the build, Debian packages.
+// Plain Node without dependencies: this runs on a fresh clone.
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+/** A line for the person who waits; standard output is kept for results. */
+export function say(text) {
+  process.stderr.write(`${text}\n`);
+}
+
+export function die(text) {
+  say(`error: ${text}`);
+  process.exit(1);
+}
+
+/** Runs a command with our terminal; resolves to its exit status. `quiet` keeps its output for the case of failure. */
+export function run(command, args, { quiet = false, env = {}, stdout = "inherit" } = {}) {
+  return new Promise((resolve) => {
+    const stdio = quiet ? ["ignore", "pipe", "pipe"] : ["inherit", stdout, "inherit"];
+    const child = spawn(command, args, { cwd: ROOT, stdio, env: { ...process.env, ...env } });
+    const output = [];
+    child.stdout?.on("data", (chunk) => output.push(chunk));
+    child.stderr?.on("data", (chunk) => output.push(chunk));
+    child.on("error", (error) => {
+      say(`could not run ${command}: ${error.message}`);
+      resolve(127);
+    });
+    child.on("close", (code, signal) => {
+      if (quiet && code !== 0) process.stderr.write(Buffer.concat(output));
+      resolve(code ?? (signal ? 128 : 1));
+    });
+  });
+}
+
+export function checkNode() {
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major > 20 || (major === 20 && minor >= 19)) return;
+  die(`this is Node ${process.versions.node}; nova-baremetal needs 20.19 or newer`);
+}
+
+/** A stamp file says for which inputs a step was done last. */
+function isDone(name, key) {
+  const file = join(ROOT, "node_modules", ".cache", name);
+  return existsSync(file) && readFileSync(file, "utf8") === key;
+}
+
+function markDone(name, key) {
+  const folder = join(ROOT, "node_modules", ".cache");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, name), key);
+}
+
+/** Installs the npm packages of package-lock.json if they are not there as it says. */
+export async function installNpmPackages() {
+  const lock = readFileSync(join(ROOT, "package-lock.json"));
+  const key = createHash("sha256").update(lock).update(process.version).digest("hex");
+  if (isDone("npm-packages", key)) return;
+  say(
+    "npm packages: installing as package-lock.json says (better-sqlite3 is compiled; about two minutes the first time)",
+  );
+  const status = await run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { quiet: true });
+  if (status !== 0) die(`npm ci failed with exit status ${status}; see its text above`);
+  markDone("npm-packages", key);
+}
+
+/** Compiles the workspaces and the product to dist/. */
+export async function build() {
+  const start = Date.now();
+  const status = await run("npm", ["run", "--silent", "build"], { quiet: true });
+  if (status !== 0) die("the build failed; see the compiler's text above");
+  say(`build: done in ${((Date.now() - start) / 1000).toFixed(1)} s`);
+}
+
+function missingDebianPackages(packages) {
+  const asked = spawnSync(
+    "dpkg-query",
+    ["-W", "-f", "${Package} ${db:Status-Status}\n", ...packages.map((p) => p.name)],
+    {
+      encoding: "utf8",
+    },
+  );
+  if (asked.error) die("this needs Debian or Ubuntu: dpkg-query is not there");
+  const installed = new Set(
+    asked.stdout
+      .split("\n")
+      .filter((line) => line.endsWith(" installed"))
+      .map((line) => line.split(" ")[0]),
+  );
+  return packages.filter((p) => !installed.has(p.name));
+}
+
+/** Says which Debian packages are missing and why they are needed, then installs them. */
+export async function installDebianPackages(packages) {
+  const missing = missingDebianPackages(packages);
+  if (missing.length === 0) return;
+  say("Debian packages that are needed and not here (installed now; no service is started):");
+  for (const { name, why } of missing) say(`  ${name.padEnd(24)} ${why}`);
+  const names = missing.map((p) => p.name);
+  const isRoot = process.getuid() === 0;
+  const prefix = isRoot ? [] : ["sudo", "--non-interactive"];
+  const apt = async (...args) => {
+    const [command, ...rest] = [...prefix, "apt-get", "-o", "DPkg::Lock::Timeout=300", "-q", ...args];
+    return run(command, rest, { quiet: true, env: { DEBIAN_FRONTEND: "noninteractive" } });
+  };
+  let status = await apt("update");
+  if (status === 0)
+    status = await withoutServices(isRoot, () => apt("install", "--yes", "--no-install-recommends", ...names));
+  if (status !== 0) {
+    die(
+      `could not install them. As root, run:\n  apt-get update && apt-get install --no-install-recommends ${names.join(" ")}`,
+    );
+  }
+}
+
+/** Debian asks policy-rc.d before a package starts its service: on a machine that has none, ours says no meanwhile. */
+async function withoutServices(isRoot, work) {
+  const file = "/usr/sbin/policy-rc.d";
+  if (!isRoot || existsSync(file)) return work();
+  writeFileSync(file, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  try {
+    return await work();
+  } finally {
+    const { rmSync } = await import("node:fs");
+    rmSync(file, { force: true });
+  }
+}
+
+export function readPackageList(file) {
+  return JSON.parse(readFileSync(join(ROOT, file), "utf8"));
+}

@@ -1,0 +1,13 @@
+// `npm run lab`: set-up with a clear word first, then the virtual rack (lab/main.ts).
+import { build, checkNode, installDebianPackages, installNpmPackages, readPackageList, run } from "./environment.mjs";
+
+checkNode();
+await installNpmPackages();
+await installDebianPackages(readPackageList("lab/packages.json"));
+await build();
+// Ctrl-C reaches the lab through the terminal's process group; it ends when its rack is down.
+process.on("SIGINT", () => {});
+process.on("SIGTERM", () => {});
+process.exit(
+  await run(process.execPath, ["--import", "tsx", "--conditions", "source", "lab/main.ts", ...process.argv.slice(2)]),
+);
