@@ -145,8 +145,8 @@ function prepareSession(
   const statements = settings.split("; ");
   const next = (error: Error | null): void => {
     const statement = statements.shift();
-    if (error !== null || statement === undefined) return done(error, connection);
-    connection.query(statement, next);
+    if (error !== null || statement === undefined) done(error, connection);
+    else connection.query(statement, next);
   };
   next(null);
 }

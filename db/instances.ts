@@ -121,7 +121,7 @@ export class InstanceRepository {
       }),
       // Nova's way: a deleted row carries its own id, so that unique indexes may hold `deleted`.
       deleted: this.#db.ref("id"),
-      deleted_at: instancesTable.toRow(this.#dialect, { updatedAt: now })["updated_at"],
+      deleted_at: instancesTable.toRow(this.#dialect, { updatedAt: now }).updated_at,
     };
     return this.#write(uuid, row, expected);
   }

@@ -104,8 +104,8 @@ export class InterfaceRepository {
       throw new BaremetalError("BadInput", "Must specify id or address", { data: { field: "address" } });
     }
     const where: Record<string, unknown> = { bm_node_id: nodeId };
-    if (by.id !== undefined) where["id"] = by.id;
-    if (by.address !== undefined) where["address"] = normaliseMac(by.address);
+    if (by.id !== undefined) where.id = by.id;
+    if (by.address !== undefined) where.address = normaliseMac(by.address);
     const count = await transact(this.#db, `removing an interface of node ${nodeId}`, (trx) =>
       trx("bm_interfaces").where(where).delete(),
     );

@@ -296,13 +296,13 @@ export class NodeRepository {
     const row: Row | undefined = await trx("bm_nodes").where({ uuid: nodeUuid, deleted: 0 }).first();
     const data = { kind: "node", id: nodeUuid };
     if (row === undefined) return new BaremetalError("NotFound", `Node ${nodeUuid} could not be found.`, { data });
-    if (row["instance_uuid"] !== null) {
+    if (row.instance_uuid !== null) {
       return new BaremetalError("Conflict", `node ${nodeUuid} is in use`, {
-        data: { ...data, instanceUuid: row["instance_uuid"] },
+        data: { ...data, instanceUuid: row.instance_uuid },
       });
     }
-    const states = { taskState: row["task_state"], provisionState: row["provision_state"] };
-    if (Number(row["maintenance"]) === 1) {
+    const states = { taskState: row.task_state, provisionState: row.provision_state };
+    if (Number(row.maintenance) === 1) {
       return new BaremetalError("Conflict", `node ${nodeUuid} is in maintenance`, { data: { ...data, ...states } });
     }
     return new BaremetalError(
@@ -330,7 +330,7 @@ export class NodeRepository {
     const allowed: Record<string, unknown> = {};
     for (const field of INVENTORY_FIELDS) allowed[field] = values[field];
     const password = values.pmPassword;
-    if (typeof password === "string") allowed["pmPassword"] = this.#box.seal(password);
+    if (typeof password === "string") allowed.pmPassword = this.#box.seal(password);
     return nodesTable.toRow(this.#dialect, allowed as Partial<NodeRecord>);
   }
 

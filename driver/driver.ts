@@ -32,7 +32,7 @@ export interface InstanceInfo {
 
 /** True if the process is going down: the work is left as it stands, for the next start to resume. */
 function isShutdown(signal: AbortSignal): boolean {
-  return signal.aborted && isBaremetalError(signal.reason, "Cancelled") && signal.reason.data.step === "shutdown";
+  return signal.aborted && isBaremetalError(signal.reason, "Cancelled") && signal.reason.data.isShutdown === true;
 }
 
 /** The compute driver of one host. Actions on one node run one at a time; nodes do not wait for each other. */
@@ -80,17 +80,16 @@ export class BareMetalDriver {
 
   /**
    * Takes up the deployment of an instance after a restart of this process.
-   * Resolves as spawn does; undefined: there is nothing to resume, and the node, if any, was cleaned up.
+   * Ends as spawn does. @throws BaremetalError `NotFound` if the instance is on no node
    */
-  async resume(instance: InstanceRecord, options: CallOptions = {}): Promise<SpawnResult | undefined> {
-    const node = await this.#context.nodes.getByInstanceUuid(instance.uuid);
-    if (node === undefined || node.deploymentId === null) return undefined;
+  async resume(instance: InstanceRecord, options: CallOptions = {}): Promise<SpawnResult> {
+    const node = await this.#nodeOf(instance);
     this.#assertOurs(node);
-    return this.exclusive(node.id, async () => {
-      const deployment = await this.#context.deployments.get(node.deploymentId ?? 0);
-      if (deployment === undefined) return undefined;
-      return this.#undoOnFailure(this.#job(instance, node, deployment, options), (job) => this.#resumeJob(job));
-    });
+    const deployment = await this.#context.deployments.get(node.deploymentId ?? 0);
+    if (deployment === undefined) throw notOnNode(instance);
+    return this.exclusive(node.id, () =>
+      this.#undoOnFailure(this.#job(instance, node, deployment, options), (job) => this.#resumeJob(job)),
+    );
   }
 
   async #resumeJob(job: SpawnJob): Promise<SpawnResult> {
@@ -223,11 +222,7 @@ export class BareMetalDriver {
 
   async #nodeOf(instance: InstanceRecord): Promise<NodeRecord> {
     const node = await this.#context.nodes.getByInstanceUuid(instance.uuid);
-    if (node === undefined) {
-      throw new BaremetalError("NotFound", `instance ${instance.uuid} is on no node`, {
-        data: { kind: "instance", id: instance.uuid },
-      });
-    }
+    if (node === undefined) throw notOnNode(instance);
     this.#assertOurs(node);
     return node;
   }
@@ -240,4 +235,10 @@ export class BareMetalDriver {
       { data: { node: node.id, serviceHost: node.serviceHost } },
     );
   }
+}
+
+function notOnNode(instance: InstanceRecord): BaremetalError {
+  return new BaremetalError("NotFound", `instance ${instance.uuid} is on no node`, {
+    data: { kind: "instance", id: instance.uuid },
+  });
 }

@@ -11,6 +11,8 @@ export interface Logger {
   readonly isDebug: boolean;
   /** A logger whose lines carry `fields` as well. */
   child(fields: Record<string, unknown>): Logger;
+  /** Writes out what is still buffered, then calls `done`. Once, at the process's end. */
+  close(done: () => void): void;
 }
 
 export interface LogOptions {
@@ -72,6 +74,10 @@ function wrap(inner: winston.Logger): Logger {
       return inner.isDebugEnabled();
     },
     child: (fields) => wrap(inner.child(redact(fields))),
+    close: (done) => {
+      inner.once("finish", done);
+      inner.end();
+    },
   };
 }
 
@@ -83,4 +89,5 @@ export const silentLogger: Logger = {
   error() {},
   isDebug: false,
   child: () => silentLogger,
+  close: (done) => done(),
 };

@@ -9,7 +9,9 @@ export const INODE_BYTES = 256;
 export const FIRST_INODE = 11;
 const DESCRIPTOR_BYTES = 32;
 const SMALL_BYTES = 512 * 1024 * 1024;
+/** As mke2fs makes it, but never more blocks than an inode points at directly. */
 const LOST_AND_FOUND_BYTES = 16 * 1024;
+const DIRECT_BLOCKS = 12;
 
 export interface ExtGeometry {
   readonly format: ExtFormat;
@@ -65,7 +67,7 @@ function place(format: ExtFormat, blockSize: number, blocks: number, groups: num
   const inodeTableBlocks = (inodesPerGroup * INODE_BYTES) / blockSize;
   const descriptorBlocks = Math.ceil((groups * DESCRIPTOR_BYTES) / blockSize);
   const rootDirectoryBlock = firstDataBlock + 1 + descriptorBlocks + 2 + inodeTableBlocks;
-  const lostAndFound = { firstBlock: rootDirectoryBlock + 1, blocks: LOST_AND_FOUND_BYTES / blockSize };
+  const lostAndFound = { firstBlock: rootDirectoryBlock + 1, blocks: Math.min(DIRECT_BLOCKS, LOST_AND_FOUND_BYTES / blockSize) };
   const journalBlocks = format === "ext2" ? 0 : journalLength(blocks, blockSize);
   const indirectBlocks = format === "ext4" ? 0 : indirectBlockCount(journalBlocks, blockSize);
   return {
@@ -98,8 +100,8 @@ function journalLength(blocks: number, blockSize: number): number {
 /** Pointer blocks for a file of `length` blocks without extents: 12 direct, one indirect, then double indirect. */
 export function indirectBlockCount(length: number, blockSize: number): number {
   const pointers = blockSize / 4;
-  if (length <= 12) return 0;
-  const rest = length - 12 - pointers;
+  if (length <= DIRECT_BLOCKS) return 0;
+  const rest = length - DIRECT_BLOCKS - pointers;
   return rest <= 0 ? 1 : 2 + Math.ceil(rest / pointers);
 }
 

@@ -28,6 +28,12 @@ export type IpmiErrorCode =
   | "Closed"
   | "Aborted";
 
+/** How errors name a BMC: its address, and the address with the port if it is not 623. */
+export interface Peer {
+  readonly address: string;
+  readonly name: string;
+}
+
 /** What an {@link IpmiError} carries besides its text. */
 export interface IpmiErrorDetails {
   readonly address: string;
@@ -119,11 +125,11 @@ function hexByte(value: number): string {
 }
 
 /** The error for a non-zero RMCP+ status in the answer to `operation`. */
-export function rakpStatusError(address: string, operation: string, status: number): IpmiError {
+export function rakpStatusError(peer: Peer, operation: string, status: number): IpmiError {
   const known = RAKP_STATUS[status];
   const text = known?.text ?? "the BMC refused with a status the specification does not name";
-  return new IpmiError(known?.code ?? "Protocol", `${operation} failed for ${address}: ${text} (status ${hexByte(status)})`, {
-    address,
+  return new IpmiError(known?.code ?? "Protocol", `${operation} failed for ${peer.name}: ${text} (status ${hexByte(status)})`, {
+    address: peer.address,
     operation,
     rakpStatus: status,
   });
@@ -131,15 +137,15 @@ export function rakpStatusError(address: string, operation: string, status: numb
 
 /** The error for a non-zero completion code; `specific` are the command's own codes. */
 export function completionCodeError(
-  address: string,
+  peer: Peer,
   operation: string,
   completionCode: number,
   specific: Readonly<Record<number, string>> = {},
 ): IpmiError {
   const text = specific[completionCode] ?? COMPLETION_CODES[completionCode] ?? "a code of the vendor's own";
   const code = completionCode === 0xd4 ? "InsufficientPrivilege" : "CompletionCode";
-  return new IpmiError(code, `${operation} refused by ${address}: ${text} (completion code ${hexByte(completionCode)})`, {
-    address,
+  return new IpmiError(code, `${operation} refused by ${peer.name}: ${text} (completion code ${hexByte(completionCode)})`, {
+    address: peer.address,
     operation,
     completionCode,
   });

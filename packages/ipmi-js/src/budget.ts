@@ -1,0 +1,41 @@
+// How long an operation may take and who may stop it: the end of time and the signal travel together.
+
+/** A monotonic end of time, in `performance.now()` milliseconds, and the caller's signal. */
+export interface Budget {
+  readonly endsAt: number;
+  /** The whole time the operation was given, for its timeout text. */
+  readonly totalMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What every call of the package accepts. */
+export interface OperationOptions {
+  /** Milliseconds until the call fails with `Timeout`. */
+  readonly deadlineMs?: number;
+  /** Ends the call with `Aborted`. */
+  readonly signal?: AbortSignal;
+}
+
+/** A budget of `totalMs` from now on. */
+export function startBudget(totalMs: number, signal?: AbortSignal): Budget {
+  return { endsAt: performance.now() + totalMs, totalMs, signal };
+}
+
+/** Milliseconds left; 0 when it is over. */
+export function remainingMs(budget: Budget): number {
+  return Math.max(0, budget.endsAt - performance.now());
+}
+
+/** Waits `ms`, or until the budget ends or its signal fires, whichever is first. Never throws. */
+export function pause(ms: number, budget: Budget): Promise<void> {
+  return new Promise((resolve) => {
+    if (budget.signal?.aborted) return resolve();
+    const done = (): void => {
+      clearTimeout(timer);
+      budget.signal?.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, Math.min(ms, remainingMs(budget)));
+    budget.signal?.addEventListener("abort", done, { once: true });
+  });
+}

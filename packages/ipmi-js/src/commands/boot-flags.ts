@@ -1,0 +1,64 @@
+// Boot option parameter 5, boot flags, and the numbers of the other parameters (IPMI 2.0, table 28-14).
+import { requireLength } from "../wire/wire-error.ts";
+
+/** Boot option parameter selectors. */
+export const BOOT_PARAMETER = { setInProgress: 0, validBitClearing: 3, infoAcknowledge: 4, bootFlags: 5 } as const;
+
+/** Parameter 3, bit 3: keep the valid bit though no Chassis Control follows within 60 seconds. */
+export const KEEP_VALID_WITHOUT_CONTROL = 0x08;
+/** Parameter 4: which parties have handled the boot info; the BIOS, written and not yet handled. */
+export const ACKNOWLEDGE_BIOS = Buffer.from([0x01, 0x01]);
+
+const VALID = 0x80;
+const PERSISTENT = 0x40;
+const EFI = 0x20;
+
+const DEVICES = { none: 0, pxe: 1, disk: 2, cdrom: 5, bios: 6 } as const;
+
+/** A device a machine can be told to boot from; `none` leaves it to the firmware's own order. */
+export type BootDevice = keyof typeof DEVICES;
+
+/** What the next boot (or all boots) shall do. */
+export interface BootDeviceSetting {
+  readonly device: BootDevice;
+  /** For all boots to come, not only the next. */
+  readonly persistent: boolean;
+  /** UEFI boot; legacy if false. Default false. */
+  readonly efi?: boolean;
+}
+
+/** The flags as a BMC keeps them. */
+export interface BootFlags {
+  /** False: the flags are void, the machine boots as its firmware likes. */
+  readonly isValid: boolean;
+  readonly persistent: boolean;
+  readonly efi: boolean;
+  /** `other`: a device of the specification that we have no name for. */
+  readonly device: BootDevice | "other";
+}
+
+/** The five bytes of parameter 5, valid bit set. */
+export function encodeBootFlags(setting: BootDeviceSetting): Buffer {
+  const flags = VALID | (setting.persistent ? PERSISTENT : 0) | (setting.efi ? EFI : 0);
+  return Buffer.from([flags, DEVICES[setting.device] << 2, 0, 0, 0]);
+}
+
+export function decodeBootFlags(parameter: Buffer): BootFlags {
+  requireLength(parameter, 2, "the boot flags");
+  const flags = parameter.readUInt8(0);
+  const number = (parameter.readUInt8(1) >> 2) & 0x0f;
+  const known = Object.entries(DEVICES).find(([, its]) => its === number);
+  return {
+    isValid: (flags & VALID) !== 0,
+    persistent: (flags & PERSISTENT) !== 0,
+    efi: (flags & EFI) !== 0,
+    device: known === undefined ? "other" : (known[0] as BootDevice),
+  };
+}
+
+/** The same five bytes with the valid bit cleared: what a BMC keeps after a boot that was meant once. */
+export function withoutValidBit(parameter: Buffer): Buffer {
+  const bytes = Buffer.from(parameter);
+  bytes[0] = (bytes[0] ?? 0) & ~VALID;
+  return bytes;
+}

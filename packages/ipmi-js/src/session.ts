@@ -1,0 +1,229 @@
+// An IPMI 2.0 session: sequence numbers, replies paired with requests, commands, close (IPMI 2.0, 6.12, 13.28).
+import { type Budget, type OperationOptions, pause, remainingMs, startBudget } from "./budget.ts";
+import type { BootDeviceSetting, BootFlags } from "./commands/boot-flags.ts";
+import { type ChassisControlAction, chassisControl } from "./commands/chassis-control.ts";
+import { closeSession } from "./commands/close-session.ts";
+import type { Command } from "./commands/command.ts";
+import { type ChassisStatus, getChassisStatus } from "./commands/get-chassis-status.ts";
+import { type DeviceId, getDeviceId } from "./commands/get-device-id.ts";
+import { PRIVILEGE_EXCEEDS_LIMIT, PRIVILEGE_NOT_AVAILABLE, setSessionPrivilegeLevel } from "./commands/set-session-privilege-level.ts";
+import { readBootDevice, writeBootDevice } from "./boot-device.ts";
+import { completionCodeError, IpmiError, type Peer } from "./errors.ts";
+import { abortedError, exchange } from "./exchange.ts";
+import type { EstablishedSession } from "./handshake.ts";
+import type { ResolvedOptions } from "./options.ts";
+import { nextSequence, SequenceWindow } from "./sequence-window.ts";
+import { ignoringWireErrors } from "./sessionless.ts";
+import type { Transport } from "./transport.ts";
+import { consoleRequest, decodeMessage, encodeMessage, type IpmiMessage } from "./wire/message.ts";
+import { decodeRmcp, encodeRmcp, RMCP_CLASS } from "./wire/rmcp.ts";
+import { decodePacket, encodeSealedPacket, isSessionV20, PAYLOAD_TYPE, type SessionPacket, unseal } from "./wire/session-v20.ts";
+import { WireError } from "./wire/wire-error.ts";
+
+/** What a command accepts besides its request. */
+export interface CommandOptions extends OperationOptions {
+  /** Sends without an answer before `Timeout`. Default: until the deadline. */
+  readonly maxSends?: number;
+}
+
+const NODE_BUSY = 0xc0;
+const BUSY_PAUSE_MS = 300;
+const CLOSE_DEADLINE_MS = 1000;
+
+/**
+ * An open session. Several commands may be asked for at once, but many BMCs lose all but one: use {@link Bmc}, which
+ * keeps one in flight.
+ */
+export class IpmiSession {
+  /** Id of the cipher suite in use. */
+  readonly cipherSuite: number;
+  /** The BMC's GUID, 16 bytes as they came. */
+  readonly guid: Buffer;
+  readonly #transport: Transport;
+  readonly #session: EstablishedSession;
+  readonly #options: ResolvedOptions;
+  readonly #window = new SequenceWindow();
+  readonly #pending = new Map<number, (message: IpmiMessage) => void>();
+  readonly #unsubscribe: () => void;
+  #sequence = 0;
+  #rqSeq = 0;
+  #closing: Promise<void> | undefined;
+
+  /** For `openSession`; takes the transport over. */
+  constructor(transport: Transport, session: EstablishedSession, options: ResolvedOptions) {
+    this.#transport = transport;
+    this.#session = session;
+    this.#options = options;
+    this.cipherSuite = session.suite.id;
+    this.guid = session.guid;
+    this.#unsubscribe = transport.subscribe((datagram) => ignoringWireErrors(() => this.#receive(datagram)));
+  }
+
+  /** How errors name the BMC. */
+  get peer(): Peer {
+    return this.#transport;
+  }
+
+  /** Power state and faults (28.2). */
+  getChassisStatus(options?: CommandOptions): Promise<ChassisStatus> {
+    return this.execute(getChassisStatus, undefined, options);
+  }
+
+  /** Power and reset (28.3). Resolves when the BMC has accepted it, which may be long before it is done. */
+  chassisControl(action: ChassisControlAction, options?: CommandOptions): Promise<void> {
+    return this.execute(chassisControl, { action }, options);
+  }
+
+  /** Tells the machine what to boot from (28.12). */
+  setBootDevice(setting: BootDeviceSetting, options?: CommandOptions): Promise<void> {
+    return writeBootDevice(this, setting, options);
+  }
+
+  /** The boot flags as the BMC has them (28.13). */
+  getBootDevice(options?: CommandOptions): Promise<BootFlags> {
+    return readBootDevice(this, options);
+  }
+
+  /** Vendor, product and firmware (20.1). */
+  getDeviceId(options?: CommandOptions): Promise<DeviceId> {
+    return this.execute(getDeviceId, undefined, options);
+  }
+
+  /** Raises or lowers the session's privilege (22.18). `openSession` has done it once. */
+  async setPrivilege(privilege: number, options?: CommandOptions): Promise<void> {
+    try {
+      await this.execute(setSessionPrivilegeLevel, { privilege }, options);
+    } catch (error) {
+      if (!(error instanceof IpmiError) || !isPrivilegeRefusal(error.completionCode)) throw error;
+      const { address, operation, completionCode } = error;
+      throw new IpmiError("InsufficientPrivilege", error.message, { address, operation, completionCode, cause: error });
+    }
+  }
+
+  /** Runs any command. `CompletionCode` if the BMC refuses it, `Timeout` if nothing answers. */
+  async execute<Request, Response>(
+    command: Command<Request, Response>,
+    request: Request,
+    options: CommandOptions = {},
+  ): Promise<Response> {
+    if (this.#closing !== undefined) throw this.#closedError(command.name);
+    const budget = startBudget(options.deadlineMs ?? this.#options.deadlineMs, options.signal);
+    for (;;) {
+      const data = await this.#ask(command, command.encodeRequest(request), budget, options.maxSends);
+      const completionCode = data[0] ?? 0xff;
+      if (completionCode === 0) return this.#decode(command, data.subarray(1));
+      const error = completionCodeError(this.#transport, command.name, completionCode, command.completionCodes);
+      if (completionCode !== NODE_BUSY || remainingMs(budget) <= BUSY_PAUSE_MS) throw error;
+      await pause(BUSY_PAUSE_MS, budget);
+      if (budget.signal?.aborted) throw abortedError(this.#transport, command.name, budget.signal);
+    }
+  }
+
+  /** Ends the session on the BMC, as far as it still answers, and closes the socket. Never throws. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Closes the socket at once; one Close Session is sent and not waited for. For sessions the BMC seems to have lost. */
+  abandon(): Promise<void> {
+    if (this.#closing === undefined) {
+      const data = closeSession.encodeRequest({ bmcSessionId: this.#session.bmcSessionId });
+      this.#send(consoleRequest(closeSession.netFn, closeSession.code, this.#nextRqSeq(), data));
+      this.#closing = this.#release();
+    }
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const budget = startBudget(CLOSE_DEADLINE_MS);
+    const data = closeSession.encodeRequest({ bmcSessionId: this.#session.bmcSessionId });
+    // A BMC that does not answer forgets the session by itself after 60 seconds; there is nothing to report.
+    await this.#ask(closeSession, data, budget, undefined).catch(() => undefined);
+    await this.#release();
+  }
+
+  #release(): Promise<void> {
+    this.#unsubscribe();
+    return this.#transport.close();
+  }
+
+  #ask(command: Command<never, unknown>, data: Buffer, budget: Budget, maxSends: number | undefined): Promise<Buffer> {
+    const rqSeq = this.#nextRqSeq();
+    const message = consoleRequest(command.netFn, command.code, rqSeq, data);
+    const request = {
+      operation: command.name,
+      maxSends,
+      retransmitMs: this.#options.retransmitMs,
+      // Each send has a new session sequence number and the same rqSeq: the BMC takes it as a packet of its own, and
+      // any of the answers will do (6.12.8).
+      send: () => this.#send(message),
+      listen: (resolve: (data: Buffer) => void) => {
+        this.#pending.set(rqSeq, (answer) => {
+          const isAnswer = answer.netFn === (command.netFn | 1) && answer.command === command.code && answer.data.length > 0;
+          if (isAnswer) resolve(answer.data);
+        });
+        return () => this.#pending.delete(rqSeq);
+      },
+    };
+    return exchange(this.#transport, request, budget);
+  }
+
+  #send(message: IpmiMessage): void {
+    this.#sequence = nextSequence(this.#sequence);
+    const packet = {
+      payloadType: PAYLOAD_TYPE.ipmi,
+      sessionId: this.#session.bmcSessionId,
+      sequence: this.#sequence,
+      payload: encodeMessage(message),
+    };
+    this.#transport.send(encodeRmcp(RMCP_CLASS.ipmi, encodeSealedPacket(packet, this.#session.keys)));
+  }
+
+  /** 6 bits; one that still waits is not used again, so that a late answer cannot be taken for another's. */
+  #nextRqSeq(): number {
+    for (let tried = 0; tried < 64; tried += 1) {
+      this.#rqSeq = (this.#rqSeq + 1) & 0x3f;
+      if (!this.#pending.has(this.#rqSeq)) return this.#rqSeq;
+    }
+    const { address, name } = this.#transport;
+    const text = `64 commands wait for ${name}: the specification has no number for another`;
+    throw new IpmiError("InvalidArgument", text, { address, operation: "send a command" });
+  }
+
+  #receive(datagram: Buffer): void {
+    const { body, messageClass } = decodeRmcp(datagram);
+    if (messageClass !== RMCP_CLASS.ipmi || !isSessionV20(body)) return;
+    const received = decodePacket(body);
+    if (received.sessionId !== this.#session.consoleSessionId) return;
+    const packet = unseal(received, this.#session.keys);
+    // After the integrity check only: a forged number must not move the window.
+    if (this.#window.accept(packet.sequence)) this.#dispatch(packet);
+  }
+
+  #dispatch(packet: SessionPacket): void {
+    if (packet.payloadType !== PAYLOAD_TYPE.ipmi) return;
+    const message = decodeMessage(packet.payload);
+    this.#pending.get(message.sequence)?.(message);
+  }
+
+  #decode<Response>(command: Command<never, Response>, data: Buffer): Response {
+    try {
+      return command.decodeResponse(data);
+    } catch (cause) {
+      if (!(cause instanceof WireError)) throw cause;
+      const { address, name } = this.#transport;
+      const text = `${name} answered ${command.name} with bytes that make no sense: ${cause.message}`;
+      throw new IpmiError("Protocol", text, { address, operation: command.name, cause });
+    }
+  }
+
+  #closedError(operation: string): IpmiError {
+    const { address, name } = this.#transport;
+    return new IpmiError("Closed", `${operation}: the session with ${name} is closed`, { address, operation });
+  }
+}
+
+function isPrivilegeRefusal(completionCode: number | undefined): boolean {
+  return completionCode === PRIVILEGE_NOT_AVAILABLE || completionCode === PRIVILEGE_EXCEEDS_LIMIT;
+}

@@ -1,0 +1,82 @@
+// A connected UDP socket to one BMC, behind an interface: sessions do not know how datagrams travel.
+import { createSocket, type Socket } from "node:dgram";
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import { IpmiError, type Peer } from "./errors.ts";
+import { bmcName } from "./options.ts";
+
+/** What a session needs to talk to its BMC. One socket for many BMCs can satisfy it too. */
+export interface Transport extends Peer {
+  /** The last error the network reported, such as `ECONNREFUSED` from an ICMP message. */
+  readonly lastError: string | undefined;
+  /** Sends a datagram, or loses it: UDP promises nothing, so there is nothing to wait for. */
+  send(datagram: Buffer): void;
+  /** Calls `listener` for each datagram received; returns what ends it. */
+  subscribe(listener: (datagram: Buffer) => void): () => void;
+  close(): Promise<void>;
+}
+
+/** {@link Transport} over a UDP socket of its own, connected: the kernel drops datagrams from others. */
+export class UdpTransport implements Transport {
+  readonly name: string;
+  readonly address: string;
+  lastError: string | undefined;
+  readonly #socket: Socket;
+  readonly #listeners = new Set<(datagram: Buffer) => void>();
+  #closing: Promise<void> | undefined;
+
+  private constructor(socket: Socket, address: string, port: number) {
+    this.#socket = socket;
+    this.address = address;
+    this.name = bmcName(address, port);
+    socket.on("message", (datagram) => {
+      for (const listener of [...this.#listeners]) listener(datagram);
+    });
+    socket.on("error", (error) => this.#note(error));
+  }
+
+  /** Opens the socket. A host name that does not resolve is `InvalidArgument`. */
+  static async connect(address: string, port: number): Promise<UdpTransport> {
+    const operation = "resolve the BMC's address";
+    const resolved = await lookup(address).catch((cause: NodeJS.ErrnoException) => {
+      const text = `the BMC address "${address}" does not resolve (${cause.code}): check its spelling and the name server`;
+      throw new IpmiError("InvalidArgument", text, { address, operation, cause });
+    });
+    const socket = createSocket(isIP(resolved.address) === 6 ? "udp6" : "udp4");
+    await new Promise<void>((resolve, reject) => {
+      socket.once("error", reject);
+      socket.connect(port, resolved.address, () => {
+        socket.off("error", reject);
+        resolve();
+      });
+    }).catch((cause: NodeJS.ErrnoException) => {
+      socket.close();
+      const text = `no way to the BMC ${bmcName(address, port)}: ${cause.message}`;
+      throw new IpmiError("Timeout", text, { address, operation: "open a UDP socket", cause });
+    });
+    return new UdpTransport(socket, address, port);
+  }
+
+  send(datagram: Buffer): void {
+    if (this.#closing !== undefined) return;
+    this.#socket.send(datagram, (error) => {
+      if (error !== null) this.#note(error);
+    });
+  }
+
+  subscribe(listener: (datagram: Buffer) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  close(): Promise<void> {
+    this.#listeners.clear();
+    this.#closing ??= new Promise((resolve) => this.#socket.close(() => resolve()));
+    return this.#closing;
+  }
+
+  /** Trap: an ICMP "port unreachable" is no proof; a BMC that restarts sends it too. It is told when time is up. */
+  #note(error: NodeJS.ErrnoException): void {
+    this.lastError = error.code ?? error.message;
+  }
+}
