@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { basename, isAbsolute, join } from "node:path";
 import { parseArgs } from "node:util";
-import { describeError } from "../lib/errors.ts";
 import { type Config, loadConfig } from "../lib/config/index.ts";
+import { describeError } from "../lib/errors.ts";
 import { createLogger, type Logger } from "../lib/log.ts";
 
 /** A running service. `close` drains it. */
@@ -23,8 +23,8 @@ function usage(name: string): string {
 
 function logFile(config: Config, name: string): { file?: string } {
   const { logFile: file, logDir } = config.default;
-  if (file !== undefined) return { file: isAbsolute(file) || logDir === undefined ? file : join(logDir, file) };
-  return logDir === undefined ? {} : { file: join(logDir, `${name}.log`) };
+  if (file !== null) return { file: isAbsolute(file) || logDir === null ? file : join(logDir, file) };
+  return logDir === null ? {} : { file: join(logDir, `${name}.log`) };
 }
 
 /** Runs `start` as this process's service until SIGTERM or SIGINT. Exit status: 0 ended in order, 1 failed, 2 bad configuration. */
@@ -33,7 +33,11 @@ export async function runService(start: (config: Config, logger: Logger) => Prom
   let config: Config;
   let logger: Logger;
   try {
-    const options = { "config-file": { type: "string", multiple: true }, debug: { type: "boolean" }, help: { type: "boolean", short: "h" } } as const;
+    const options = {
+      "config-file": { type: "string", multiple: true },
+      debug: { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    } as const;
     const { values } = parseArgs({ options });
     if (values.help) {
       process.stdout.write(usage(name));
@@ -41,7 +45,12 @@ export async function runService(start: (config: Config, logger: Logger) => Prom
     }
     config = loadConfig({ files: values["config-file"] ?? (existsSync(DEFAULT_FILE) ? [DEFAULT_FILE] : []) });
     const { debug, useJson } = config.default;
-    logger = createLogger({ service: name, debug: values.debug ?? debug, format: useJson ? "json" : "text", ...logFile(config, name) });
+    logger = createLogger({
+      service: name,
+      debug: values.debug ?? debug,
+      format: useJson ? "json" : "text",
+      ...logFile(config, name),
+    });
   } catch (error) {
     process.stderr.write(`${name}: ${describeError(error)}\n${usage(name)}`);
     process.exit(2);
@@ -50,7 +59,12 @@ export async function runService(start: (config: Config, logger: Logger) => Prom
   await serve(name, config, logger, start);
 }
 
-async function serve(name: string, config: Config, logger: Logger, start: (config: Config, logger: Logger) => Promise<Service>) {
+async function serve(
+  name: string,
+  config: Config,
+  logger: Logger,
+  start: (config: Config, logger: Logger) => Promise<Service>,
+) {
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => resolve(signal));
   });

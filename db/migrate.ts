@@ -26,12 +26,16 @@ export async function version(databases: Databases): Promise<number> {
   return versionOf(databases.baremetal, baremetalMigrations);
 }
 
-/** Refuses to go on with a schema that is not the newest. @throws BaremetalError `BadInput` */
+/**
+ * For a service's start: an embedded SQLite database is brought to the newest version by itself; any other must be there
+ * already, for its services are upgraded at different times. @throws BaremetalError `BadInput` for a schema of another version
+ */
 export async function assertCurrent(databases: Databases): Promise<void> {
   for (const [name, db, source] of [
     ["bare-metal", databases.baremetal, baremetalMigrations],
     ["compute", databases.nova, novaMigrations],
   ] as const) {
+    if (dialectOf(db) === "sqlite") await syncSchema(db, source);
     const found = await versionOf(db, source);
     if (found === source.latest) continue;
     throw new BaremetalError(
@@ -40,13 +44,6 @@ export async function assertCurrent(databases: Databases): Promise<void> {
       { data: { found, needed: source.latest } },
     );
   }
-}
-
-/** For a service's start: an embedded SQLite database is migrated by itself, any other must be current already. */
-export async function migrateEmbedded(databases: Databases): Promise<void> {
-  if (dialectOf(databases.baremetal) === "sqlite") await syncSchema(databases.baremetal, baremetalMigrations);
-  if (dialectOf(databases.nova) === "sqlite") await syncSchema(databases.nova, novaMigrations);
-  await assertCurrent(databases);
 }
 
 /** Brings one schema to `target`. */

@@ -219,8 +219,8 @@ export class NodeRepository {
           swap_mb: 0,
           ephemeral_mb: 0,
           preserve_ephemeral: 0,
-          fault: null,
-          last_error: null,
+          // A fault is the machine's, not the deployment's: it outlives it, with its reason.
+          last_error: trx.raw("CASE WHEN fault IS NULL THEN NULL ELSE last_error END"),
         },
         deploymentRow: { deploy_key_hash: null, lease_holder: null, lease_expires_at: null },
       });

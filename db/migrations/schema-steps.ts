@@ -11,12 +11,12 @@ export interface Migration {
 }
 
 /** A time to the millisecond: DATETIME(3), or text in SQLite. */
-export function time(table: Knex.CreateTableBuilder, name: string): Knex.ColumnBuilder {
+export function time(table: Knex.TableBuilder, name: string): Knex.ColumnBuilder {
   return table.datetime(name, { precision: 3 });
 }
 
 /** Text that may be long: up to 16 MiB in MySQL. */
-export function longText(table: Knex.CreateTableBuilder, name: string): Knex.ColumnBuilder {
+export function longText(table: Knex.TableBuilder, name: string): Knex.ColumnBuilder {
   return table.text(name, "mediumtext");
 }
 

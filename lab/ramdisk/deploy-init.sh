@@ -5,8 +5,13 @@ export PATH=/bin
 
 say() { echo "DEPLOY: $*" >/dev/console; }
 
-# Percent-encodes every byte: right for any value, and needs no table.
-encode() { printf %s "$1" | od -An -v -tx1 | tr -d ' \n' | sed 's/../%&/g'; }
+# Plain values stay readable in a packet trace; of others every byte is percent-encoded, which needs no table.
+encode() {
+  case $1 in
+    *[!A-Za-z0-9.:_-]*) printf %s "$1" | od -An -v -tx1 | tr -d ' \n' | sed 's/../%&/g' ;;
+    *) printf %s "$1" ;;
+  esac
+}
 
 # call ERROR-TEXT : i, k, a, n and e, in this order and nothing else. Ten tries.
 call() {

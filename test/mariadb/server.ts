@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream, existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir, userInfo } from "node:os";
+import { homedir, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import mysql from "mysql2/promise";
@@ -124,12 +124,14 @@ export class MariaDbServer {
     clearTimeout(timer);
   }
 
-  /** The system tables are made once per machine and user, and copied: that takes 20 ms instead of seconds. */
+  /** The system tables are made once per user, and copied: that takes 20 ms instead of seconds. */
   async #install(): Promise<void> {
     const data = join(this.dir, "data");
     if (existsSync(data)) return;
-    const template = join(tmpdir(), `nova-bm-mariadb-template-${userInfo().uid}`);
+    const cache = join(homedir(), ".cache", "nova-baremetal");
+    const template = join(cache, "mariadb-template");
     if (!existsSync(template)) {
+      await mkdir(cache, { recursive: true });
       const draft = await mkdtemp(`${template}.`);
       await installSystemTables(draft);
       await rename(draft, template).catch(() => rm(draft, { recursive: true, force: true }));

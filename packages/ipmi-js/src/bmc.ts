@@ -23,6 +23,8 @@ export interface BmcOptions extends SessionOptions {
 /** Sends without an answer after which the session counts as lost: 4.9 s with the default waits. */
 const SENDS_BEFORE_LOST = 6;
 const NO_SLOT_PAUSE_MS = 1000;
+/** A network without a route fails at once: do not spin on it. */
+const LOST_PAUSE_MS = 100;
 
 /**
  * A client of one BMC. Operations run in the order they were asked for. A lost session, a restarted BMC and a BMC
@@ -54,7 +56,9 @@ export class Bmc {
 
   /** True if the machine is on. */
   async getPower(options?: OperationOptions): Promise<boolean> {
-    const status = await this.#run("get the power state", options, (session, limits) => session.getChassisStatus(limits));
+    const status = await this.#run("get the power state", options, (session, limits) =>
+      session.getChassisStatus(limits),
+    );
     return status.isPowerOn;
   }
 
@@ -148,6 +152,7 @@ export class Bmc {
           // No answer, so the session is not to be trusted: the BMC may have restarted and forgotten it.
           await this.#dropSession();
           if (left === 0) throw this.#timeoutError(operation, budget, error);
+          await pause(LOST_PAUSE_MS, budget);
         } else if (isIpmiError(error, "NoFreeSession") && left > NO_SLOT_PAUSE_MS) {
           await pause(NO_SLOT_PAUSE_MS, budget);
         } else {

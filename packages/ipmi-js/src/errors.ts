@@ -72,52 +72,55 @@ export function isIpmiError(error: unknown, code?: IpmiErrorCode): error is Ipmi
 
 /** RMCP+ and RAKP status codes, table 13-15: the code we raise for each, and what it means to the operator. */
 export const RAKP_STATUS: Readonly<Record<number, { readonly code: IpmiErrorCode; readonly text: string }>> = {
-  0x01: { code: "NoFreeSession", text: "no free session slot on the BMC; close other sessions or wait for them to expire" },
-  0x02: { code: "Protocol", text: "the BMC does not know the session id (it may have restarted)" },
-  0x03: { code: "Protocol", text: "the BMC does not know the payload type" },
-  0x04: { code: "CipherSuite", text: "the BMC does not support the authentication algorithm" },
-  0x05: { code: "CipherSuite", text: "the BMC does not support the integrity algorithm" },
-  0x06: { code: "CipherSuite", text: "the BMC found no matching authentication payload" },
-  0x07: { code: "CipherSuite", text: "the BMC found no matching integrity payload" },
-  0x08: { code: "Protocol", text: "the session id is inactive on the BMC" },
-  0x09: { code: "InsufficientPrivilege", text: "the BMC does not know the requested privilege" },
-  0x0a: { code: "InsufficientPrivilege", text: "the user may not have the requested privilege" },
-  0x0b: { code: "NoFreeSession", text: "no free session slot on the BMC for the requested privilege" },
-  0x0c: { code: "InvalidArgument", text: "the BMC refused the length of the user name" },
-  0x0d: { code: "NoSuchUser", text: "no such user on the BMC, or not enabled for the requested privilege" },
-  0x0e: { code: "Protocol", text: "the BMC refused its GUID" },
-  0x0f: { code: "WrongPassword", text: "the BMC refused our integrity check value: its password differs from ours" },
-  0x10: { code: "CipherSuite", text: "the BMC does not support the confidentiality algorithm" },
-  0x11: { code: "CipherSuite", text: "the BMC supports no such cipher suite" },
-  0x12: { code: "Protocol", text: "the BMC found an illegal or unrecognized parameter" },
+  1: {
+    code: "NoFreeSession",
+    text: "no free session slot on the BMC; close other sessions or wait for them to expire",
+  },
+  2: { code: "Protocol", text: "the BMC does not know the session id (it may have restarted)" },
+  3: { code: "Protocol", text: "the BMC does not know the payload type" },
+  4: { code: "CipherSuite", text: "the BMC does not support the authentication algorithm" },
+  5: { code: "CipherSuite", text: "the BMC does not support the integrity algorithm" },
+  6: { code: "CipherSuite", text: "the BMC found no matching authentication payload" },
+  7: { code: "CipherSuite", text: "the BMC found no matching integrity payload" },
+  8: { code: "Protocol", text: "the session id is inactive on the BMC" },
+  9: { code: "InsufficientPrivilege", text: "the BMC does not know the requested privilege" },
+  10: { code: "InsufficientPrivilege", text: "the user may not have the requested privilege" },
+  11: { code: "NoFreeSession", text: "no free session slot on the BMC for the requested privilege" },
+  12: { code: "InvalidArgument", text: "the BMC refused the length of the user name" },
+  13: { code: "NoSuchUser", text: "no such user on the BMC, or not enabled for the requested privilege" },
+  14: { code: "Protocol", text: "the BMC refused its GUID" },
+  15: { code: "WrongPassword", text: "the BMC refused our integrity check value: its password differs from ours" },
+  16: { code: "CipherSuite", text: "the BMC does not support the confidentiality algorithm" },
+  17: { code: "CipherSuite", text: "the BMC supports no such cipher suite" },
+  18: { code: "Protocol", text: "the BMC found an illegal or unrecognized parameter" },
 };
 
 /** Generic completion codes, table 5-2. Command-specific ones (80h-BEh) are named by the command. */
 export const COMPLETION_CODES: Readonly<Record<number, string>> = {
-  0xc0: "node busy",
-  0xc1: "invalid command",
-  0xc2: "command invalid for the given LUN",
-  0xc3: "timeout while processing the command",
-  0xc4: "out of space",
-  0xc5: "reservation cancelled or invalid",
-  0xc6: "request data truncated",
-  0xc7: "request data length invalid",
-  0xc8: "request data field length limit exceeded",
-  0xc9: "parameter out of range",
-  0xca: "cannot return that many bytes",
-  0xcb: "requested sensor, data or record not present",
-  0xcc: "invalid data field in the request",
-  0xcd: "command illegal for the given sensor or record type",
-  0xce: "the response could not be provided",
-  0xcf: "cannot execute a duplicated request",
-  0xd0: "SDR repository in update mode",
-  0xd1: "device in firmware update mode",
-  0xd2: "BMC initialization in progress",
-  0xd3: "destination unavailable",
-  0xd4: "insufficient privilege",
-  0xd5: "not supported in the present state",
-  0xd6: "sub-function disabled or unavailable",
-  0xff: "unspecified error",
+  192: "node busy",
+  193: "invalid command",
+  194: "command invalid for the given LUN",
+  195: "timeout while processing the command",
+  196: "out of space",
+  197: "reservation cancelled or invalid",
+  198: "request data truncated",
+  199: "request data length invalid",
+  200: "request data field length limit exceeded",
+  201: "parameter out of range",
+  202: "cannot return that many bytes",
+  203: "requested sensor, data or record not present",
+  204: "invalid data field in the request",
+  205: "command illegal for the given sensor or record type",
+  206: "the response could not be provided",
+  207: "cannot execute a duplicated request",
+  208: "SDR repository in update mode",
+  209: "device in firmware update mode",
+  210: "BMC initialization in progress",
+  211: "destination unavailable",
+  212: "insufficient privilege",
+  213: "not supported in the present state",
+  214: "sub-function disabled or unavailable",
+  255: "unspecified error",
 };
 
 function hexByte(value: number): string {
@@ -128,11 +131,15 @@ function hexByte(value: number): string {
 export function rakpStatusError(peer: Peer, operation: string, status: number): IpmiError {
   const known = RAKP_STATUS[status];
   const text = known?.text ?? "the BMC refused with a status the specification does not name";
-  return new IpmiError(known?.code ?? "Protocol", `${operation} failed for ${peer.name}: ${text} (status ${hexByte(status)})`, {
-    address: peer.address,
-    operation,
-    rakpStatus: status,
-  });
+  return new IpmiError(
+    known?.code ?? "Protocol",
+    `${operation} failed for ${peer.name}: ${text} (status ${hexByte(status)})`,
+    {
+      address: peer.address,
+      operation,
+      rakpStatus: status,
+    },
+  );
 }
 
 /** The error for a non-zero completion code; `specific` are the command's own codes. */
@@ -144,9 +151,13 @@ export function completionCodeError(
 ): IpmiError {
   const text = specific[completionCode] ?? COMPLETION_CODES[completionCode] ?? "a code of the vendor's own";
   const code = completionCode === 0xd4 ? "InsufficientPrivilege" : "CompletionCode";
-  return new IpmiError(code, `${operation} refused by ${peer.name}: ${text} (completion code ${hexByte(completionCode)})`, {
-    address: peer.address,
-    operation,
-    completionCode,
-  });
+  return new IpmiError(
+    code,
+    `${operation} refused by ${peer.name}: ${text} (completion code ${hexByte(completionCode)})`,
+    {
+      address: peer.address,
+      operation,
+      completionCode,
+    },
+  );
 }

@@ -60,7 +60,10 @@ export function exchange<T>(transport: Transport, request: ExchangeRequest<T>, b
     };
     const sendAgain = (): void => {
       const left = remainingMs(budget);
-      if (left <= 0 || sends >= maxSends) return giveUp();
+      if (left <= 0 || sends >= maxSends) {
+        giveUp();
+        return;
+      }
       request.send(sends);
       timer = setTimeout(sendAgain, Math.min(left, waitAfterSend(sends, retransmitMs)));
       sends += 1;

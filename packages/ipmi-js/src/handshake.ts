@@ -163,7 +163,8 @@ async function step<T extends { tag: number; status: number; consoleSessionId: n
     if (packet.payloadType !== answerType || packet.isAuthenticated) return undefined;
     const answer = decode(packet.payload);
     // A refusal may leave our session id out.
-    const isForUs = answer.consoleSessionId === consoleSessionId || (answer.status !== 0 && answer.consoleSessionId === 0);
+    const isForUs =
+      answer.consoleSessionId === consoleSessionId || (answer.status !== 0 && answer.consoleSessionId === 0);
     return isForUs && answer.tag === tag ? answer : undefined;
   };
   const request = {
@@ -190,15 +191,25 @@ function checkRakp2(attempt: Attempt, transcript: RakpTranscript, rakp2: RakpMes
   const { transport, suite, options } = attempt;
   if (isEqualInConstantTime(rakp2CheckValue(suite, options.userKey, transcript), rakp2.checkValue)) return;
   // RAKP 3 with the status tells the BMC to free its half of the session at once; no answer is expected.
-  const payload = encodeRakp3({ tag: 0, status: 0x0f, bmcSessionId: transcript.bmcSessionId, checkValue: Buffer.alloc(0) });
+  const payload = encodeRakp3({
+    tag: 0,
+    status: 0x0f,
+    bmcSessionId: transcript.bmcSessionId,
+    checkValue: Buffer.alloc(0),
+  });
   const plain = { payloadType: PAYLOAD_TYPE.rakp3, sessionId: 0, sequence: 0, payload };
   transport.send(encodeRmcp(RMCP_CLASS.ipmi, encodePlainPacket(plain)));
-  throw wrongPassword(attempt, "RAKP Message 2", `RAKP 2 check failed for ${transport.name}: the password differs from the BMC's`);
+  throw wrongPassword(
+    attempt,
+    "RAKP Message 2",
+    `RAKP 2 check failed for ${transport.name}: the password differs from the BMC's`,
+  );
 }
 
 function checkRakp4(attempt: Attempt, expected: Buffer, rakp4: RakpMessage4): void {
   if (isEqualInConstantTime(expected, rakp4.checkValue)) return;
-  const what = attempt.options.kg === undefined ? "the BMC has a K_g and none was given" : "the K_g differs from the BMC's";
+  const what =
+    attempt.options.kg === undefined ? "the BMC has a K_g and none was given" : "the K_g differs from the BMC's";
   throw wrongPassword(attempt, "RAKP Message 4", `RAKP 4 check failed for ${attempt.transport.name}: ${what}`);
 }
 
@@ -207,7 +218,10 @@ function wrongPassword({ transport }: Attempt, operation: string, text: string):
 }
 
 function protocolError({ transport }: Attempt, operation: string, text: string): IpmiError {
-  return new IpmiError("Protocol", `${operation} failed for ${transport.name}: ${text}`, { address: transport.address, operation });
+  return new IpmiError("Protocol", `${operation} failed for ${transport.name}: ${text}`, {
+    address: transport.address,
+    operation,
+  });
 }
 
 /** The BMC no longer has what it agreed to: it restarted, or dropped the half-open session. */

@@ -71,7 +71,7 @@ async function openWithSuite(options: ResolvedOptions, suite: CipherSuite, budge
 
 /** Each attempt has a socket of its own: what the network still holds of the last one does not reach it. */
 async function openOnce(options: ResolvedOptions, suite: CipherSuite, budget: Budget): Promise<IpmiSession> {
-  const transport = await UdpTransport.connect(options.address, options.port);
+  const transport = await UdpTransport.connect(options.address, options.port, budget);
   let session: IpmiSession | undefined;
   try {
     session = new IpmiSession(transport, await establish(transport, options, suite, budget), options);

@@ -1,4 +1,6 @@
 // An IPMI 2.0 session: sequence numbers, replies paired with requests, commands, close (IPMI 2.0, 6.12, 13.28).
+
+import { readBootDevice, writeBootDevice } from "./boot-device.ts";
 import { type Budget, type OperationOptions, pause, remainingMs, startBudget } from "./budget.ts";
 import type { BootDeviceSetting, BootFlags } from "./commands/boot-flags.ts";
 import { type ChassisControlAction, chassisControl } from "./commands/chassis-control.ts";
@@ -6,8 +8,11 @@ import { closeSession } from "./commands/close-session.ts";
 import type { Command } from "./commands/command.ts";
 import { type ChassisStatus, getChassisStatus } from "./commands/get-chassis-status.ts";
 import { type DeviceId, getDeviceId } from "./commands/get-device-id.ts";
-import { PRIVILEGE_EXCEEDS_LIMIT, PRIVILEGE_NOT_AVAILABLE, setSessionPrivilegeLevel } from "./commands/set-session-privilege-level.ts";
-import { readBootDevice, writeBootDevice } from "./boot-device.ts";
+import {
+  PRIVILEGE_EXCEEDS_LIMIT,
+  PRIVILEGE_NOT_AVAILABLE,
+  setSessionPrivilegeLevel,
+} from "./commands/set-session-privilege-level.ts";
 import { completionCodeError, IpmiError, type Peer } from "./errors.ts";
 import { abortedError, exchange } from "./exchange.ts";
 import type { EstablishedSession } from "./handshake.ts";
@@ -17,7 +22,14 @@ import { ignoringWireErrors } from "./sessionless.ts";
 import type { Transport } from "./transport.ts";
 import { consoleRequest, decodeMessage, encodeMessage, type IpmiMessage } from "./wire/message.ts";
 import { decodeRmcp, encodeRmcp, RMCP_CLASS } from "./wire/rmcp.ts";
-import { decodePacket, encodeSealedPacket, isSessionV20, PAYLOAD_TYPE, type SessionPacket, unseal } from "./wire/session-v20.ts";
+import {
+  decodePacket,
+  encodeSealedPacket,
+  isSessionV20,
+  PAYLOAD_TYPE,
+  type SessionPacket,
+  unseal,
+} from "./wire/session-v20.ts";
 import { WireError } from "./wire/wire-error.ts";
 
 /** What a command accepts besides its request. */
@@ -148,7 +160,12 @@ export class IpmiSession {
     return this.#transport.close();
   }
 
-  #ask(command: Command<never, unknown>, data: Buffer, budget: Budget, maxSends: number | undefined): Promise<Buffer> {
+  #ask(
+    command: Command<unknown, unknown>,
+    data: Buffer,
+    budget: Budget,
+    maxSends: number | undefined,
+  ): Promise<Buffer> {
     const rqSeq = this.#nextRqSeq();
     const message = consoleRequest(command.netFn, command.code, rqSeq, data);
     const request = {
@@ -160,7 +177,8 @@ export class IpmiSession {
       send: () => this.#send(message),
       listen: (resolve: (data: Buffer) => void) => {
         this.#pending.set(rqSeq, (answer) => {
-          const isAnswer = answer.netFn === (command.netFn | 1) && answer.command === command.code && answer.data.length > 0;
+          const isAnswer =
+            answer.netFn === (command.netFn | 1) && answer.command === command.code && answer.data.length > 0;
           if (isAnswer) resolve(answer.data);
         });
         return () => this.#pending.delete(rqSeq);
@@ -207,7 +225,7 @@ export class IpmiSession {
     this.#pending.get(message.sequence)?.(message);
   }
 
-  #decode<Response>(command: Command<never, Response>, data: Buffer): Response {
+  #decode<Response>(command: Command<unknown, Response>, data: Buffer): Response {
     try {
       return command.decodeResponse(data);
     } catch (cause) {

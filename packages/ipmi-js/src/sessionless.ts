@@ -15,7 +15,14 @@ import { exchange } from "./exchange.ts";
 import { DEFAULT_PORT } from "./options.ts";
 import { type Transport, UdpTransport } from "./transport.ts";
 import { consoleRequest, decodeMessage, encodeMessage } from "./wire/message.ts";
-import { decodePresencePong, decodeRmcp, encodePresencePing, encodeRmcp, type PresencePong, RMCP_CLASS } from "./wire/rmcp.ts";
+import {
+  decodePresencePong,
+  decodeRmcp,
+  encodePresencePing,
+  encodeRmcp,
+  type PresencePong,
+  RMCP_CLASS,
+} from "./wire/rmcp.ts";
 import { decodeSessionlessV15, encodeSessionlessV15, isSessionV15 } from "./wire/session-v15.ts";
 import { decodePacket, encodePlainPacket, PAYLOAD_TYPE } from "./wire/session-v20.ts";
 import { WireError } from "./wire/wire-error.ts";
@@ -82,7 +89,7 @@ async function withTransport<T>(
   work: (transport: Transport, budget: Budget, retransmitMs: number) => Promise<T>,
 ): Promise<T> {
   const budget = startBudget(options.deadlineMs ?? DEFAULT_DEADLINE_MS, options.signal);
-  const transport = await UdpTransport.connect(options.address, options.port ?? DEFAULT_PORT);
+  const transport = await UdpTransport.connect(options.address, options.port ?? DEFAULT_PORT, budget);
   try {
     return await work(transport, budget, options.retransmitMs ?? 1000);
   } finally {
@@ -134,7 +141,7 @@ function readPong(datagram: Buffer, tag: number): PresencePong | undefined {
 }
 
 /** The answer's data with its completion code, or undefined if the datagram answers something else. */
-function readAnswer(datagram: Buffer, command: Command<never, unknown>, sequence: number): Buffer | undefined {
+function readAnswer(datagram: Buffer, command: Command<unknown, unknown>, sequence: number): Buffer | undefined {
   const { body, messageClass } = decodeRmcp(datagram);
   if (messageClass !== RMCP_CLASS.ipmi) return undefined;
   const message = decodeMessage(isSessionV15(body) ? decodeSessionlessV15(body) : decodePacket(body).payload);

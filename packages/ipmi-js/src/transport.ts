@@ -2,6 +2,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
+import { type Budget, pause } from "./budget.ts";
 import { IpmiError, type Peer } from "./errors.ts";
 import { bmcName } from "./options.ts";
 
@@ -36,16 +37,12 @@ export class UdpTransport implements Transport {
   }
 
   /** Opens the socket. A host name that does not resolve is `InvalidArgument`. */
-  static async connect(address: string, port: number): Promise<UdpTransport> {
-    const operation = "resolve the BMC's address";
-    const resolved = await lookup(address).catch((cause: NodeJS.ErrnoException) => {
-      const text = `the BMC address "${address}" does not resolve (${cause.code}): check its spelling and the name server`;
-      throw new IpmiError("InvalidArgument", text, { address, operation, cause });
-    });
-    const socket = createSocket(isIP(resolved.address) === 6 ? "udp6" : "udp4");
+  static async connect(address: string, port: number, budget: Budget): Promise<UdpTransport> {
+    const resolved = isIP(address) === 0 ? await resolveName(address, budget) : address;
+    const socket = createSocket(isIP(resolved) === 6 ? "udp6" : "udp4");
     await new Promise<void>((resolve, reject) => {
       socket.once("error", reject);
-      socket.connect(port, resolved.address, () => {
+      socket.connect(port, resolved, () => {
         socket.off("error", reject);
         resolve();
       });
@@ -79,4 +76,24 @@ export class UdpTransport implements Transport {
   #note(error: NodeJS.ErrnoException): void {
     this.lastError = error.code ?? error.message;
   }
+}
+
+/** Trap: the resolver cannot be interrupted and may take far longer than the caller's deadline; it is left behind then. */
+async function resolveName(address: string, budget: Budget): Promise<string> {
+  const operation = "resolve the BMC's address";
+  const found = lookup(address).catch((cause: NodeJS.ErrnoException) => {
+    const text = `the BMC address "${address}" does not resolve (${cause.code}): check its spelling and the name server`;
+    throw new IpmiError("InvalidArgument", text, { address, operation, cause });
+  });
+  const over = new AbortController();
+  const patience = budget.signal === undefined ? over.signal : AbortSignal.any([over.signal, budget.signal]);
+  const resolved = await Promise.race([
+    found,
+    pause(Number.POSITIVE_INFINITY, { ...budget, signal: patience }),
+  ]).finally(() => over.abort());
+  if (resolved !== undefined) return resolved.address;
+  if (budget.signal?.aborted)
+    throw new IpmiError("Aborted", `${operation} "${address}" was given up on request`, { address, operation });
+  const text = `the name server did not resolve the BMC address "${address}" within ${budget.totalMs} ms`;
+  throw new IpmiError("Timeout", text, { address, operation });
 }

@@ -137,10 +137,10 @@ class Download {
         return;
       }
     } else if (from.address !== this.#server.address) return;
+    // The first answer's port is the server's transfer identifier (RFC 1350 section 4).
+    this.#transferPeer ??= { address: from.address, port: from.port };
     try {
       const packet = decode(datagram);
-      // The first answer's port is the server's transfer identifier (RFC 1350 section 4).
-      this.#transferPeer ??= { address: from.address, port: from.port };
       if (packet.kind === "data") {
         this.#data(packet);
         return;

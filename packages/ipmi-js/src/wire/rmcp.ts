@@ -77,6 +77,7 @@ function asfMessage(type: number, tag: number, data: Buffer): Buffer {
 
 function decodeAsf(body: Buffer): { type: number; tag: number; data: Buffer } {
   requireLength(body, 8, "an ASF message");
-  if (body.readUInt32BE(0) !== ASF_IANA) throw new WireError(`ASF enterprise number is ${body.readUInt32BE(0)}, not 4542`);
+  if (body.readUInt32BE(0) !== ASF_IANA)
+    throw new WireError(`ASF enterprise number is ${body.readUInt32BE(0)}, not 4542`);
   return { type: body.readUInt8(4), tag: body.readUInt8(5), data: body.subarray(8, 8 + body.readUInt8(7)) };
 }

@@ -91,7 +91,8 @@ export function unseal(packet: ReceivedPacket, keys: SessionKeys): SessionPacket
   const codeStart = packet.bytes.length - keys.authCodeLength;
   if (codeStart < HEADER_LENGTH + packet.payload.length + 2) throw new WireError("the integrity trailer is cut short");
   const expected = keys.authCode(packet.bytes.subarray(0, codeStart));
-  if (!isEqualInConstantTime(expected, packet.bytes.subarray(codeStart))) throw new WireError("the integrity code is wrong");
+  if (!isEqualInConstantTime(expected, packet.bytes.subarray(codeStart)))
+    throw new WireError("the integrity code is wrong");
   const { payloadType, sessionId, sequence } = packet;
   return { payloadType, sessionId, sequence, payload: decryptPayload(packet.payload, keys.k2.subarray(0, BLOCK)) };
 }

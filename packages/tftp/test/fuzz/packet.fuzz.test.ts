@@ -5,9 +5,7 @@ import { TftpError } from "../../src/errors.ts";
 import { decode, encode, type Packet } from "../../src/packet.ts";
 import { isInside, relativePath } from "../../src/path.ts";
 
-const text = fc
-  .string({ unit: "binary", minLength: 1, maxLength: 40 })
-  .filter((s) => !s.includes("\0") && s.isWellFormed());
+const text = fc.string({ unit: "binary", minLength: 1, maxLength: 40 }).filter((s) => !s.includes("\0"));
 const options = fc.array(fc.tuple(text, text), { maxLength: 6 });
 const number16 = fc.integer({ min: 0, max: 0xffff });
 const packet: fc.Arbitrary<Packet> = fc.oneof(

@@ -1,0 +1,206 @@
+// A logical unit as bytes: aligned reads and writes split and pipelined by the unit's limits, zeroing, discard, flush.
+import { type CommandExecutor, describeUnit, isUnsupported, type UnitDescription } from "./block-limits.ts";
+import { type ErrorContext, InvalidArgumentError } from "./errors.ts";
+import { read16 } from "./scsi/read-16.ts";
+import { synchronizeCache10, synchronizeCache16 } from "./scsi/synchronize-cache.ts";
+import { unmap } from "./scsi/unmap.ts";
+import { write16 } from "./scsi/write-16.ts";
+import { writeSame16 } from "./scsi/write-same-16.ts";
+import {
+  type BlockRange,
+  firstZeroMethod,
+  maxZeroBlocks,
+  nextZeroMethod,
+  splitByGranularity,
+  splitRange,
+  type ZeroMethod,
+} from "./zeroing.ts";
+
+/** Options of every operation. */
+export interface OperationOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A block device. Offsets and lengths are bytes and multiples of `blockSize`, otherwise InvalidArgumentError. */
+export interface BlockDevice {
+  readonly sizeBytes: number;
+  readonly blockSize: number;
+  read(offsetBytes: number, lengthBytes: number, options?: OperationOptions): Promise<Buffer>;
+  /** Resolves when the target acknowledged all of it; `data` must not change until then. Many may be in flight. */
+  write(offsetBytes: number, data: Buffer, options?: OperationOptions): Promise<void>;
+  /** Afterwards the range reads as zeros, whatever the target can or cannot do. */
+  writeZeroes(offsetBytes: number, lengthBytes: number, options?: OperationOptions): Promise<void>;
+  /** Gives the range up where the target can; what it then reads as is undefined. Never an error when unsupported. */
+  discard(offsetBytes: number, lengthBytes: number, options?: OperationOptions): Promise<void>;
+  /** Resolves when everything acknowledged before is on the medium. */
+  flush(options?: OperationOptions): Promise<void>;
+}
+
+/** Target of the view: the session. */
+export interface BlockDeviceSession extends CommandExecutor {
+  readonly parameters: { readonly maxBurstBytes: number };
+  contextOf(operation: string): ErrorContext;
+}
+
+/** Longest data of one command of ours; larger gains nothing and delays everything behind it. */
+const MAX_COMMAND_BYTES = 1024 * 1024;
+/** Zeroing and discarding commands in flight per call: they cost the target much and us nothing. */
+const RANGE_COMMANDS_IN_FLIGHT = 4;
+
+/** {@link BlockDevice} over a session's logical unit. */
+export class BlockDeviceView implements BlockDevice {
+  readonly sizeBytes: number;
+  readonly blockSize: number;
+  /** What the target said about itself. */
+  readonly unit: UnitDescription;
+  readonly #session: BlockDeviceSession;
+  readonly #maxTransferBlocks: number;
+  readonly #zeroBlock: Buffer;
+  #zeroes: Buffer | undefined;
+  #zeroMethod: ZeroMethod;
+  #canUnmap: boolean;
+
+  private constructor(session: BlockDeviceSession, unit: UnitDescription) {
+    this.#session = session;
+    this.unit = unit;
+    this.blockSize = unit.capacity.blockSize;
+    this.sizeBytes = unit.capacity.blocks * unit.capacity.blockSize;
+    const ours = Math.floor(MAX_COMMAND_BYTES / this.blockSize);
+    const theirs = unit.limits.maximumTransferLength;
+    this.#maxTransferBlocks = Math.max(1, theirs === 0 ? ours : Math.min(theirs, ours));
+    this.#zeroBlock = Buffer.alloc(this.blockSize);
+    this.#zeroMethod = firstZeroMethod(unit);
+    this.#canUnmap = unit.provisioning.canUnmap;
+  }
+
+  static async open(session: BlockDeviceSession, options: OperationOptions = {}): Promise<BlockDeviceView> {
+    return new BlockDeviceView(session, await describeUnit(session, options));
+  }
+
+  async read(offsetBytes: number, lengthBytes: number, options: OperationOptions = {}): Promise<Buffer> {
+    const range = this.#rangeOf("read", offsetBytes, lengthBytes);
+    const data = Buffer.allocUnsafe(lengthBytes);
+    await allSettledOrThrow(
+      [...splitRange(range, this.#maxTransferBlocks)].map((piece) =>
+        this.#session.executeWithRetry(read16(piece.lba, piece.blocks, this.#slice(data, range, piece)), options),
+      ),
+    );
+    return data;
+  }
+
+  async write(offsetBytes: number, data: Buffer, options: OperationOptions = {}): Promise<void> {
+    const range = this.#rangeOf("write", offsetBytes, data.length);
+    if (range.blocks <= this.#maxTransferBlocks) {
+      if (range.blocks > 0) await this.#session.executeWithRetry(write16(range.lba, range.blocks, data), options);
+      return;
+    }
+    await allSettledOrThrow(
+      [...splitRange(range, this.#maxTransferBlocks)].map((piece) =>
+        this.#session.executeWithRetry(write16(piece.lba, piece.blocks, this.#slice(data, range, piece)), options),
+      ),
+    );
+  }
+
+  async writeZeroes(offsetBytes: number, lengthBytes: number, options: OperationOptions = {}): Promise<void> {
+    const range = this.#rangeOf("writeZeroes", offsetBytes, lengthBytes);
+    if (range.blocks === 0) return;
+    if (this.#zeroMethod !== "write-same-unmap") return this.#zero(range, this.#zeroMethod, options);
+    const { head, middle, tail } = splitByGranularity(range, this.unit);
+    if (middle !== undefined) await this.#zero(middle, "write-same-unmap", options);
+    // After the middle, because that may have found out that WRITE SAME is refused altogether.
+    for (const end of [head, tail])
+      if (end !== undefined) await this.#zero(end, this.#methodForEnds(), options);
+  }
+
+  async discard(offsetBytes: number, lengthBytes: number, options: OperationOptions = {}): Promise<void> {
+    const range = this.#rangeOf("discard", offsetBytes, lengthBytes);
+    const limit = this.unit.limits.maximumUnmapLbaCount;
+    const maxBlocks = Math.max(1, Math.min(limit === 0 ? 0xffffffff : limit, Math.floor(1024 ** 3 / this.blockSize)));
+    if (!this.#canUnmap || range.blocks === 0) return;
+    try {
+      await runPipelined(splitRange(range, maxBlocks), (piece) =>
+        this.#session.executeWithRetry(unmap([piece]), options),
+      );
+    } catch (error) {
+      if (!isUnsupported(error)) throw error;
+      this.#canUnmap = false;
+    }
+  }
+
+  async flush(options: OperationOptions = {}): Promise<void> {
+    try {
+      await this.#session.executeWithRetry(synchronizeCache10(), options);
+    } catch (error) {
+      if (!isUnsupported(error)) throw error;
+      await this.#session.executeWithRetry(synchronizeCache16(), options);
+    }
+  }
+
+  /** Zeroes one range; when the target refuses the method, remembers that and goes on with the next one. */
+  async #zero(range: BlockRange, method: ZeroMethod, options: OperationOptions): Promise<void> {
+    try {
+      await runPipelined(splitRange(range, maxZeroBlocks(this.unit, method, this.#maxTransferBlocks)), (piece) => {
+        const command =
+          method === "write"
+            ? write16(piece.lba, piece.blocks, this.#zeroBuffer().subarray(0, piece.blocks * this.blockSize))
+            : writeSame16(piece.lba, piece.blocks, this.#zeroBlock, method === "write-same-unmap");
+        return this.#session.executeWithRetry(command, options);
+      });
+    } catch (error) {
+      if (method === "write" || !isUnsupported(error)) throw error;
+      const next = nextZeroMethod(method);
+      // Another call may have learnt more in the meantime: never go back to a method that was refused.
+      if (this.#zeroMethod === method) this.#zeroMethod = next;
+      await this.#zero(range, this.#zeroMethod === "write" ? "write" : next, options);
+    }
+  }
+
+  #methodForEnds(): ZeroMethod {
+    return this.#zeroMethod === "write" ? "write" : "write-same";
+  }
+
+  #zeroBuffer(): Buffer {
+    this.#zeroes ??= Buffer.alloc(this.#maxTransferBlocks * this.blockSize);
+    return this.#zeroes;
+  }
+
+  #slice(data: Buffer, whole: BlockRange, piece: BlockRange): Buffer {
+    const from = (piece.lba - whole.lba) * this.blockSize;
+    return data.subarray(from, from + piece.blocks * this.blockSize);
+  }
+
+  #rangeOf(operation: string, offsetBytes: number, lengthBytes: number): BlockRange {
+    const { blockSize, sizeBytes } = this;
+    const isAligned = (value: number) => Number.isSafeInteger(value) && value >= 0 && value % blockSize === 0;
+    const where = `${lengthBytes} bytes at ${offsetBytes}`;
+    if (!isAligned(offsetBytes) || !isAligned(lengthBytes))
+      throw new InvalidArgumentError(`${where} is not aligned to ${blockSize}`, this.#session.contextOf(operation));
+    if (offsetBytes + lengthBytes > sizeBytes)
+      throw new InvalidArgumentError(`${where} is beyond the end at ${sizeBytes}`, this.#session.contextOf(operation));
+    return { lba: offsetBytes / blockSize, blocks: lengthBytes / blockSize };
+  }
+}
+
+/** Waits for all, then throws the first error: the caller's buffer must not be in use any more when we return. */
+async function allSettledOrThrow(promises: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(promises);
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}
+
+/** Runs `task` over the pieces, a few at a time; after a failure starts no more, waits for the rest, then throws it. */
+async function runPipelined(pieces: Iterable<BlockRange>, task: (piece: BlockRange) => Promise<void>): Promise<void> {
+  const iterator = pieces[Symbol.iterator]();
+  let hasFailed = false;
+  const worker = async () => {
+    for (let next = iterator.next(); next.done !== true && !hasFailed; next = iterator.next()) {
+      try {
+        await task(next.value);
+      } catch (error) {
+        hasFailed = true;
+        throw error;
+      }
+    }
+  };
+  await allSettledOrThrow(Array.from({ length: RANGE_COMMANDS_IN_FLIGHT }, worker));
+}

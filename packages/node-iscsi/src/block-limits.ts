@@ -1,0 +1,58 @@
+// Asks a logical unit for its size and limits, and turns them into the byte limits the block device works with.
+import { ProtocolError, ScsiError } from "./errors.ts";
+import type { ExecuteOptions } from "./session.ts";
+import type { ScsiCommand } from "./scsi/command.ts";
+import { inquiryVpd } from "./scsi/inquiry.ts";
+import { type Capacity, readCapacity10, readCapacity16 } from "./scsi/read-capacity.ts";
+import { SenseKey } from "./scsi/sense.ts";
+import {
+  type BlockLimits,
+  decodeBlockLimits,
+  decodeLogicalBlockProvisioning,
+  decodeSupportedPages,
+  type LogicalBlockProvisioning,
+  NO_BLOCK_LIMITS,
+  NO_PROVISIONING,
+  VpdPage,
+} from "./scsi/vpd-pages.ts";
+
+/** What the block device needs of a session. */
+export interface CommandExecutor {
+  executeWithRetry<T>(command: ScsiCommand<T>, options?: ExecuteOptions): Promise<T>;
+}
+
+/** Everything known about a unit before the first byte moves. */
+export interface UnitDescription {
+  readonly capacity: Capacity;
+  readonly limits: BlockLimits;
+  readonly provisioning: LogicalBlockProvisioning;
+}
+
+/** True when the target does not know a command or a field of it: ask in another way, do not give up. */
+export function isUnsupported(error: unknown): boolean {
+  return error instanceof ScsiError && error.senseKey === SenseKey.IllegalRequest && error.asc !== 0x21;
+}
+
+async function orUndefined<T>(result: Promise<T>): Promise<T | undefined> {
+  try {
+    return await result;
+  } catch (error) {
+    // A target that refuses or garbles an optional page is treated as one that lacks it.
+    if (isUnsupported(error) || error instanceof ProtocolError) return undefined;
+    throw error;
+  }
+}
+
+/** Reads capacity and the optional pages B0h and B2h; absent pages mean "no limit known" and "no unmap". */
+export async function describeUnit(executor: CommandExecutor, options: ExecuteOptions): Promise<UnitDescription> {
+  const run = <T>(command: ScsiCommand<T>) => executor.executeWithRetry(command, options);
+  const capacity = (await orUndefined(run(readCapacity16()))) ?? (await run(readCapacity10()));
+  const supported = await orUndefined(run(inquiryVpd(VpdPage.SupportedPages)).then(decodeSupportedPages));
+  const page = async <T>(code: number, decode: (data: Buffer) => T): Promise<T | undefined> =>
+    supported?.has(code) ? orUndefined(run(inquiryVpd(code)).then(decode)) : undefined;
+  const limits = (await page(VpdPage.BlockLimits, decodeBlockLimits)) ?? NO_BLOCK_LIMITS;
+  const provisioning = await page(VpdPage.LogicalBlockProvisioning, decodeLogicalBlockProvisioning);
+  // Trap: some targets set LBPRZ in only one of the two places. Either is a promise the target has made.
+  const readsZeroes = capacity.readsZeroes || provisioning?.readsZeroes === true;
+  return { capacity, limits, provisioning: { ...(provisioning ?? NO_PROVISIONING), readsZeroes } };
+}

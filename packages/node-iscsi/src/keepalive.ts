@@ -1,0 +1,50 @@
+// Keepalive by NOP-Out (RFC 7143 11.18): finds a dead target while commands or nothing at all are outstanding.
+import { type ErrorContext, IscsiError, TransportError } from "./errors.ts";
+
+/** What is kept alive. */
+export interface KeepaliveSubject {
+  ping(deadlineMs: number): Promise<void>;
+  destroy(error: IscsiError): void;
+  contextOf(operation: string): ErrorContext;
+}
+
+/** Pings after an interval without received PDUs; an unanswered ping ends the connection. An interval of 0 turns it off. */
+export class Keepalive {
+  readonly #subject: KeepaliveSubject;
+  readonly #deadlineMs: number;
+  #timer: NodeJS.Timeout | undefined;
+  #hasTraffic = false;
+
+  constructor(subject: KeepaliveSubject, options: { keepaliveIntervalMs: number; keepaliveDeadlineMs: number }) {
+    this.#subject = subject;
+    this.#deadlineMs = options.keepaliveDeadlineMs;
+    if (options.keepaliveIntervalMs <= 0) return;
+    this.#timer = setInterval(() => this.#tick(), options.keepaliveIntervalMs);
+    // The socket keeps the process alive as long as the session is open; the timer need not.
+    this.#timer.unref();
+  }
+
+  /** Called for every received PDU: a talking target needs no ping. */
+  noteTraffic(): void {
+    this.#hasTraffic = true;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #tick(): void {
+    if (this.#hasTraffic) {
+      this.#hasTraffic = false;
+      return;
+    }
+    this.#subject.ping(this.#deadlineMs).catch((cause) => {
+      if (this.#timer === undefined) return;
+      const reason = `the target did not answer a ping within ${this.#deadlineMs} ms`;
+      // Trap: during a long upload the answer queues behind our data; what counts is that nothing at all came back.
+      if (this.#hasTraffic && cause instanceof IscsiError && cause.code === "Timeout") return;
+      this.#subject.destroy(new TransportError(reason, this.#subject.contextOf("keepalive"), cause));
+    });
+  }
+}

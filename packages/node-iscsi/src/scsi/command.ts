@@ -1,0 +1,18 @@
+// What a SCSI command is to the session: a CDB, at most one data buffer per direction, and a decoder of the answer.
+
+/** One SCSI command. Either `dataOut` or `dataIn` may be set, never both (no bidirectional commands). */
+export interface ScsiCommand<T> {
+  /** The standard's name, such as `WRITE(16)`; appears in errors. */
+  readonly name: string;
+  /** Command descriptor block, 6 to 16 bytes. */
+  readonly cdb: Buffer;
+  /** Sent without copying: must not change until the command has settled. */
+  readonly dataOut?: Buffer;
+  /** Filled in place; its length is the allocation length. */
+  readonly dataIn?: Buffer;
+  /** Turns the received part of `dataIn` into the result. @throws ProtocolError when it is too short. */
+  decode(data: Buffer): T;
+}
+
+/** Decoder of commands that return no data. */
+export function noResult(): void {}

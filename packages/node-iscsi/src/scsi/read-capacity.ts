@@ -1,0 +1,69 @@
+// READ CAPACITY(10) and (16) (SBC-4 5.20, 5.21): size, block size, and whether unmapped blocks read as zeros.
+import { ProtocolError } from "../errors.ts";
+import type { ScsiCommand } from "./command.ts";
+import { readSafeUInt64, requireBytes } from "./fields.ts";
+
+const READ_CAPACITY_10 = 0x25;
+const SERVICE_ACTION_IN_16 = 0x9e;
+const READ_CAPACITY_16_ACTION = 0x10;
+
+/** Size of a logical unit. The provisioning bits are false in READ CAPACITY(10), which does not have them. */
+export interface Capacity {
+  readonly blocks: number;
+  readonly blockSize: number;
+  /** LBPME: the unit is thinly provisioned. */
+  readonly isThin: boolean;
+  /** LBPRZ: unmapped blocks read as zeros. */
+  readonly readsZeroes: boolean;
+  /** Logical blocks per physical block, as a power of two. */
+  readonly physicalBlockExponent: number;
+}
+
+function checkedBlockSize(blockSize: number): number {
+  if (blockSize < 256 || blockSize > 65_536 || (blockSize & (blockSize - 1)) !== 0)
+    throw new ProtocolError(`block size ${blockSize} is not a power of two in 256..65536`);
+  return blockSize;
+}
+
+/** The result has 2^32 blocks when the unit is larger than this command can say: use READ CAPACITY(16) then. */
+export function readCapacity10(): ScsiCommand<Capacity> {
+  const cdb = Buffer.alloc(10);
+  cdb[0] = READ_CAPACITY_10;
+  return {
+    name: "READ CAPACITY(10)",
+    cdb,
+    dataIn: Buffer.alloc(8),
+    decode(data) {
+      requireBytes(data, 8, "READ CAPACITY(10) data");
+      return {
+        blocks: data.readUInt32BE(0) + 1,
+        blockSize: checkedBlockSize(data.readUInt32BE(4)),
+        isThin: false,
+        readsZeroes: false,
+        physicalBlockExponent: 0,
+      };
+    },
+  };
+}
+
+export function readCapacity16(): ScsiCommand<Capacity> {
+  const cdb = Buffer.alloc(16);
+  cdb[0] = SERVICE_ACTION_IN_16;
+  cdb[1] = READ_CAPACITY_16_ACTION;
+  cdb.writeUInt32BE(32, 10);
+  return {
+    name: "READ CAPACITY(16)",
+    cdb,
+    dataIn: Buffer.alloc(32),
+    decode(data) {
+      requireBytes(data, 12, "READ CAPACITY(16) data");
+      return {
+        blocks: readSafeUInt64(data, 0, "last block") + 1,
+        blockSize: checkedBlockSize(data.readUInt32BE(8)),
+        isThin: ((data[14] ?? 0) & 0x80) !== 0,
+        readsZeroes: ((data[14] ?? 0) & 0x40) !== 0,
+        physicalBlockExponent: (data[13] ?? 0) & 0x0f,
+      };
+    },
+  };
+}

@@ -1,0 +1,21 @@
+// WRITE SAME(16) (SBC-4 5.54): one block repeated over a range, or the range unmapped.
+import { noResult, type ScsiCommand } from "./command.ts";
+import { cdb16 } from "./fields.ts";
+
+const WRITE_SAME_16 = 0x93;
+const UNMAP_FLAG = 0x08;
+const NDOB_FLAG = 0x01;
+
+/**
+ * Repeats `block` (one logical block) over `blocks` blocks. With `unmap` the target may unmap instead where the result
+ * reads the same. Without a block the NDOB bit says "zeros, nothing is sent" (SBC-4 only: older targets refuse it).
+ */
+export function writeSame16(lba: number, blocks: number, block: Buffer | undefined, unmap: boolean): ScsiCommand<void> {
+  const flags = (unmap ? UNMAP_FLAG : 0) | (block === undefined ? NDOB_FLAG : 0);
+  return {
+    name: unmap ? "WRITE SAME(16) with UNMAP" : "WRITE SAME(16)",
+    cdb: cdb16(WRITE_SAME_16, flags, lba, blocks),
+    ...(block === undefined ? {} : { dataOut: block }),
+    decode: noResult,
+  };
+}

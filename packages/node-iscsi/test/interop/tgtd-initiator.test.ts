@@ -1,0 +1,140 @@
+// Our initiator against the real tgtd: data is checked in the file behind the target, not only by reading back.
+import { randomBytes } from "node:crypto";
+import { open } from "node:fs/promises";
+import { expect } from "chai";
+import { connect, discover, type IscsiSession, LoginError, ScsiError } from "node-iscsi";
+import { Tgtd } from "./tgtd.ts";
+
+const MIB = 1024 * 1024;
+
+async function readBacking(tgtd: Tgtd, offset: number, length: number): Promise<Buffer> {
+  const file = await open(tgtd.backingPath, "r");
+  try {
+    const { buffer } = await file.read(Buffer.alloc(length), 0, length, offset);
+    return buffer;
+  } finally {
+    await file.close();
+  }
+}
+
+for (const { title, blockSize, params } of [
+  { title: "512-byte blocks", blockSize: 512, params: undefined },
+  { title: "4096-byte blocks, thin provisioned", blockSize: 4096, params: "thin_provisioning=1" },
+]) {
+  describe(`tgtd with ${title}`, () => {
+    let tgtd: Tgtd;
+    let session: IscsiSession;
+
+    before(async () => {
+      tgtd = await Tgtd.start({ sizeBytes: 64 * MIB, blockSize, ...(params === undefined ? {} : { params }) });
+      session = await connect({ address: "127.0.0.1", port: tgtd.port, targetName: tgtd.targetName, lun: 1 });
+    });
+
+    after(async () => {
+      await session?.logout();
+      await tgtd?.stop();
+    });
+
+    it("says what it is and how large", async () => {
+      expect((await session.inquiry()).vendor).to.equal("IET");
+      const device = await session.blockDevice();
+      expect(device.sizeBytes).to.equal(64 * MIB);
+      expect(device.blockSize).to.equal(blockSize);
+      expect((await session.readCapacity10()).blocks * blockSize).to.equal(64 * MIB);
+    });
+
+    it("writes many buffers at once and reads them back", async () => {
+      const device = await session.blockDevice();
+      const sizes = [1, 3, 16, 255, 512, 1500].map((blocks) => blocks * blockSize);
+      let offset = blockSize;
+      const pieces = sizes.map((size) => {
+        const piece = { offset, data: randomBytes(size) };
+        offset += size;
+        return piece;
+      });
+      await Promise.all(pieces.map((piece) => device.write(piece.offset, piece.data)));
+      await device.flush();
+      const expected = Buffer.concat(pieces.map((piece) => piece.data));
+      expect((await readBacking(tgtd, blockSize, expected.length)).equals(expected)).to.equal(true);
+      expect((await device.read(blockSize, expected.length)).equals(expected)).to.equal(true);
+    });
+
+    it("zeroes a range and nothing around it", async () => {
+      const device = await session.blockDevice();
+      const data = randomBytes(8 * MIB);
+      await device.write(16 * MIB, data);
+      const from = 3 * blockSize;
+      const length = 5 * MIB + blockSize;
+      await device.writeZeroes(16 * MIB + from, length);
+      data.fill(0, from, from + length);
+      expect((await device.read(16 * MIB, data.length)).equals(data)).to.equal(true);
+      expect((await readBacking(tgtd, 16 * MIB, data.length)).equals(data)).to.equal(true);
+    });
+
+    it("discards without an error", async () => {
+      const device = await session.blockDevice();
+      await device.discard(32 * MIB, MIB);
+      await device.flush();
+    });
+
+    it("answers a ping", async () => {
+      await session.ping(5000);
+    });
+
+    it("turns an address beyond the end into sense data", async () => {
+      const { read16 } = await import("node-iscsi");
+      const beyond = read16((64 * MIB) / blockSize, 1, Buffer.alloc(blockSize));
+      const error = await session.execute(beyond).then(() => undefined, (cause) => cause);
+      expect(error).to.be.instanceOf(ScsiError);
+      expect([error.senseKey, error.asc]).to.deep.equal([5, 0x21]);
+      expect(error.message).to.contain("READ(16)").and.contain(tgtd.targetName);
+    });
+  });
+}
+
+describe("tgtd discovery and login", () => {
+  let tgtd: Tgtd;
+  const chap = { user: "deploy", password: "a-good-long-secret" };
+
+  before(async () => {
+    tgtd = await Tgtd.start({ sizeBytes: MIB, chap });
+  });
+
+  after(() => tgtd?.stop());
+
+  it("lists the target with its portal", async () => {
+    const targets = await discover({ address: "127.0.0.1", port: tgtd.port });
+    expect(targets).to.deep.equal([
+      { targetName: tgtd.targetName, portals: [{ address: "127.0.0.1", port: tgtd.port, tpgt: 1 }] },
+    ]);
+  });
+
+  const login = (credentials?: { user: string; secret: string }, targetName = tgtd.targetName) =>
+    connect({
+      address: "127.0.0.1",
+      port: tgtd.port,
+      targetName,
+      lun: 1,
+      ...(credentials === undefined ? {} : { chap: credentials }),
+    });
+
+  it("logs in with CHAP", async () => {
+    const session = await login({ user: chap.user, secret: chap.password });
+    await session.testUnitReady();
+    await session.logout();
+  });
+
+  it("is refused with a wrong secret, which the error does not show", async () => {
+    const error = await login({ user: chap.user, secret: "not-the-real-secret" }).then(() => undefined, (cause) => cause);
+    expect(error).to.be.instanceOf(LoginError);
+    expect(error.statusClass).to.equal(2);
+    expect(`${error.message}${error.stack}`).not.to.contain("not-the-real-secret");
+  });
+
+  it("is refused without credentials and for an unknown target", async () => {
+    expect(await login().then(() => undefined, (cause) => cause)).to.be.instanceOf(LoginError);
+    const unknown = await login(undefined, "iqn.2026-11.test:other").then(() => undefined, (cause) => cause);
+    expect(unknown).to.be.instanceOf(LoginError);
+    expect([unknown.statusClass, unknown.statusDetail]).to.deep.equal([2, 3]);
+  });
+});
