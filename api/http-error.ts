@@ -79,7 +79,8 @@ export function answerFor(error: unknown): ErrorAnswer {
 function bodyParserAnswer(error: unknown): ErrorAnswer | undefined {
   const { type, status } = (error ?? {}) as { type?: unknown; status?: unknown };
   if (type === "entity.too.large") return { status: 413, message: "Request is too large.", isOurs: false };
-  if (type === "entity.parse.failed") return { status: 400, message: "Malformed request body: it is no JSON", isOurs: false };
+  if (type === "entity.parse.failed")
+    return { status: 400, message: "Malformed request body: it is no JSON", isOurs: false };
   if (type === "encoding.unsupported" || type === "charset.unsupported") {
     return { status: 415, message: "The body's encoding is not supported.", isOurs: false };
   }

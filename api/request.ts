@@ -70,7 +70,10 @@ export function baseUrlOf(res: Response): string {
 export function parseBody<T extends z.ZodType>(schema: T, req: Request): z.output<T> {
   const body: unknown = req.body;
   if (typeof body !== "object" || body === null) {
-    throw new BaremetalError("BadInput", "Malformed request body: a JSON object is needed, with Content-Type: application/json");
+    throw new BaremetalError(
+      "BadInput",
+      "Malformed request body: a JSON object is needed, with Content-Type: application/json",
+    );
   }
   const result = schema.safeParse(body);
   if (result.success) return result.data;
@@ -113,11 +116,13 @@ export function pageOf<T>(
 ): { page: T[]; next: string | undefined } {
   const limitText = queryOf(req, "limit");
   const asked = limitText === undefined ? maximum : integerOf(limitText);
-  if (asked === undefined) throw new BaremetalError("BadInput", "limit must be a whole number, zero or more", { data: { field: "limit" } });
+  if (asked === undefined)
+    throw new BaremetalError("BadInput", "limit must be a whole number, zero or more", { data: { field: "limit" } });
   const limit = Math.min(asked, maximum);
   const marker = queryOf(req, "marker");
   const at = marker === undefined ? -1 : items.findIndex((item) => idOf(item) === marker);
-  if (marker !== undefined && at < 0) throw new BaremetalError("BadInput", `marker [${marker}] not found`, { data: { field: "marker" } });
+  if (marker !== undefined && at < 0)
+    throw new BaremetalError("BadInput", `marker [${marker}] not found`, { data: { field: "marker" } });
   const page = items.slice(at + 1, at + 1 + limit);
   const last = page[page.length - 1];
   const hasMore = at + 1 + page.length < items.length;

@@ -23,8 +23,8 @@ function usage(name: string): string {
 
 function logFile(config: Config, name: string): { file?: string } {
   const { logFile: file, logDir } = config.default;
-  if (file !== null) return { file: isAbsolute(file) || logDir === null ? file : join(logDir, file) };
-  return logDir === null ? {} : { file: join(logDir, `${name}.log`) };
+  if (file) return { file: isAbsolute(file) || !logDir ? file : join(logDir, file) };
+  return logDir ? { file: join(logDir, `${name}.log`) } : {};
 }
 
 /** Runs `start` as this process's service until SIGTERM or SIGINT. Exit status: 0 ended in order, 1 failed, 2 bad configuration. */

@@ -44,7 +44,8 @@ export class ImageStore {
   async open(id: string): Promise<{ stream: Readable; sizeBytes: number }> {
     const path = this.path(id);
     const handle = path === undefined ? undefined : await open(path, "r").catch(() => undefined);
-    if (handle === undefined) throw new BaremetalError("NotFound", `image ${id} has no data`, { data: { kind: "image", id } });
+    if (handle === undefined)
+      throw new BaremetalError("NotFound", `image ${id} has no data`, { data: { kind: "image", id } });
     const { size } = await handle.stat();
     return { stream: handle.createReadStream(), sizeBytes: size };
   }
@@ -67,10 +68,12 @@ export class ImageStore {
       const sums = await this.#receive(id, source, part, options.signal);
       await rename(part, path);
       const isKept = await this.#images.update(id, { ...sums, status: "active" }, { expectedStatus: "saving" });
-      if (!isKept) throw new BaremetalError("Conflict", `image ${id} was deleted while its data came in`, { data: { id } });
+      if (!isKept)
+        throw new BaremetalError("Conflict", `image ${id} was deleted while its data came in`, { data: { id } });
     } catch (error) {
       await rm(part, { force: true });
-      if (await this.#images.update(id, { status: "queued" }, { expectedStatus: "saving" })) await rm(path, { force: true });
+      if (await this.#images.update(id, { status: "queued" }, { expectedStatus: "saving" }))
+        await rm(path, { force: true });
       else if ((await this.#images.get(id)) === undefined) await rm(path, { force: true });
       throw uploadError(id, error);
     }
@@ -126,10 +129,16 @@ function uploadError(id: string, error: unknown): BaremetalError {
   if (error instanceof BaremetalError) return error;
   const code = (error as NodeJS.ErrnoException).code;
   if (code === "ENOSPC" || code === "EDQUOT") {
-    return new BaremetalError("Internal", `no space is left for image ${id}`, { data: { isDiskFull: true }, cause: error });
+    return new BaremetalError("Internal", `no space is left for image ${id}`, {
+      data: { isDiskFull: true },
+      cause: error,
+    });
   }
   if (code === "ERR_STREAM_PREMATURE_CLOSE" || code === "ABORT_ERR" || code === "ECONNRESET") {
-    return new BaremetalError("Cancelled", `the upload of image ${id} was cut off`, { data: { step: "upload" }, cause: error });
+    return new BaremetalError("Cancelled", `the upload of image ${id} was cut off`, {
+      data: { step: "upload" },
+      cause: error,
+    });
   }
   return new BaremetalError("Internal", `image ${id} could not be stored: ${describeError(error)}`, { cause: error });
 }

@@ -62,12 +62,14 @@ export function hostnameOf(name: string, uuid: string): string {
 export function parseZone(text: string | undefined, isAdmin: boolean): ForcedPlacement & { zone: string | null } {
   if (text === undefined || text === "") return { zone: null };
   const parts = text.split(":");
-  if (parts.length > 3) throw bad("Unable to parse availability_zone: write zone, zone:host or zone:host:node", "availability_zone");
+  if (parts.length > 3)
+    throw bad("Unable to parse availability_zone: write zone, zone:host or zone:host:node", "availability_zone");
   const [zone, forcedHost, forcedNode] = parts.map((part) => (part === "" ? undefined : part));
   if ((forcedHost !== undefined || forcedNode !== undefined) && !isAdmin) {
     throw new BaremetalError("Forbidden", "Policy doesn't allow create:forced_host to be performed.");
   }
-  if (zone !== undefined && zone !== "nova") throw bad("The requested availability zone is not available: the only one is nova", "availability_zone");
+  if (zone !== undefined && zone !== "nova")
+    throw bad("The requested availability zone is not available: the only one is nova", "availability_zone");
   return { zone: zone ?? null, forcedHost, forcedNode };
 }
 
@@ -75,9 +77,14 @@ export function parseZone(text: string | undefined, isAdmin: boolean): ForcedPla
  * The row of a new instance.
  * @throws BaremetalError `BadInput` that says what is wrong and how to put it right
  */
-export async function instanceValues(request: BootRequest, requester: Requester, catalog: BootCatalog): Promise<NewInstance> {
+export async function instanceValues(
+  request: BootRequest,
+  requester: Requester,
+  catalog: BootCatalog,
+): Promise<NewInstance> {
   const flavor = await catalog.flavor(request.flavorRef);
-  if (flavor === undefined || flavor.disabled) throw bad(`Flavor ${request.flavorRef} could not be found.`, "flavorRef");
+  if (flavor === undefined || flavor.disabled)
+    throw bad(`Flavor ${request.flavorRef} could not be found.`, "flavorRef");
   const image = await usableImage(request.imageRef, requester, catalog);
   checkFit(image, flavor);
   const boot = await bootImages(image, requester, catalog);
@@ -125,14 +132,20 @@ async function usableImage(id: string, requester: Requester, catalog: BootCatalo
     throw bad(`Image ${id} is not active: it is ${image.status}; upload its data first`, "imageRef");
   }
   if (image.diskFormat === null || !DISK_FORMATS.has(image.diskFormat)) {
-    throw bad(`Image ${id} has the disk format ${image.diskFormat}: only raw, qcow2 and ami can be deployed`, "imageRef");
+    throw bad(
+      `Image ${id} has the disk format ${image.diskFormat}: only raw, qcow2 and ami can be deployed`,
+      "imageRef",
+    );
   }
   return image;
 }
 
 function checkFit(image: ImageRecord, flavor: FlavorRecord): void {
   if (image.minRam > flavor.ram) {
-    throw bad(`Flavor's memory is too small for requested image: ${flavor.ram} MB, image needs ${image.minRam} MB.`, "flavorRef");
+    throw bad(
+      `Flavor's memory is too small for requested image: ${flavor.ram} MB, image needs ${image.minRam} MB.`,
+      "flavorRef",
+    );
   }
   const isRaw = image.diskFormat === "raw" || image.diskFormat === "ami";
   const bytes = image.virtualSizeBytes ?? (isRaw ? image.sizeBytes : null) ?? 0;
@@ -150,7 +163,7 @@ async function bootImages(
   requester: Requester,
   catalog: BootCatalog,
 ): Promise<{ kernelId: string; ramdiskId: string }> {
-  const ids = { kernelId: image.properties["kernel_id"], ramdiskId: image.properties["ramdisk_id"] };
+  const ids = { kernelId: image.properties.kernel_id, ramdiskId: image.properties.ramdisk_id };
   for (const [property, id] of [["kernel_id", ids.kernelId] as const, ["ramdisk_id", ids.ramdiskId] as const]) {
     // Trap: an empty string is a missing id too.
     if (!id) {
@@ -164,30 +177,40 @@ async function bootImages(
     if (part === undefined || !canSeeImage(part, requester)) {
       throw bad(`Image ${id}, the ${property} of image ${image.id}, could not be found.`, "imageRef");
     }
-    if (part.status !== "active") throw bad(`Image ${id}, the ${property} of image ${image.id}, is ${part.status}.`, "imageRef");
+    if (part.status !== "active")
+      throw bad(`Image ${id}, the ${property} of image ${image.id}, is ${part.status}.`, "imageRef");
   }
   return { kernelId: ids.kernelId ?? "", ramdiskId: ids.ramdiskId ?? "" };
 }
 
-async function chosenKey(name: string | undefined, requester: Requester, catalog: BootCatalog): Promise<KeyPairRecord | undefined> {
+async function chosenKey(
+  name: string | undefined,
+  requester: Requester,
+  catalog: BootCatalog,
+): Promise<KeyPairRecord | undefined> {
   if (name === undefined) return undefined;
   const key = await catalog.keyPair(requester.userId, name);
-  if (key === undefined) throw bad(`Invalid key_name provided: you have no key pair ${JSON.stringify(name)}.`, "key_name");
+  if (key === undefined)
+    throw bad(`Invalid key_name provided: you have no key pair ${JSON.stringify(name)}.`, "key_name");
   return key;
 }
 
 function checkPayload(request: BootRequest): void {
   const { userData, personality = [], metadata = {} } = request;
   if (userData !== undefined) {
-    if (userData.length > USER_DATA_LIMIT) throw bad(`User data is too large: at most ${USER_DATA_LIMIT} characters of base64.`, "user_data");
+    if (userData.length > USER_DATA_LIMIT)
+      throw bad(`User data is too large: at most ${USER_DATA_LIMIT} characters of base64.`, "user_data");
     if (!BASE64.test(userData.replace(/\s/g, ""))) throw bad("User data needs to be valid base64.", "user_data");
   }
-  if (personality.length > FILES_LIMIT) throw bad(`Personality file limit exceeded: at most ${FILES_LIMIT} files.`, "personality");
+  if (personality.length > FILES_LIMIT)
+    throw bad(`Personality file limit exceeded: at most ${FILES_LIMIT} files.`, "personality");
   for (const file of personality) {
-    if (!BASE64.test(file.contents.replace(/\s/g, ""))) throw bad(`Personality content for ${file.path} cannot be decoded.`, "personality");
+    if (!BASE64.test(file.contents.replace(/\s/g, "")))
+      throw bad(`Personality content for ${file.path} cannot be decoded.`, "personality");
     if (Buffer.from(file.contents, "base64").length > FILE_BYTES_LIMIT) {
       throw bad(`Personality file ${file.path} is too large: at most ${FILE_BYTES_LIMIT} bytes.`, "personality");
     }
   }
-  if (Object.keys(metadata).length > METADATA_LIMIT) throw bad(`Quota exceeded: at most ${METADATA_LIMIT} metadata items.`, "metadata");
+  if (Object.keys(metadata).length > METADATA_LIMIT)
+    throw bad(`Quota exceeded: at most ${METADATA_LIMIT} metadata items.`, "metadata");
 }

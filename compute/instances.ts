@@ -211,7 +211,9 @@ export class InstanceService {
         return;
       }
     }
-    await reporter.refresh().catch((error: unknown) => logger.error(`the resource report failed: ${describeError(error)}`));
+    await reporter
+      .refresh()
+      .catch((error: unknown) => logger.error(`the resource report failed: ${describeError(error)}`));
     await instances.destroy(uuid);
   }
 }

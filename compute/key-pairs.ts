@@ -13,7 +13,11 @@ export class KeyPairService {
   }
 
   /** Imports `publicKey`, or makes a pair if there is none. @throws BaremetalError `BadInput`, `Conflict` for a taken name */
-  async create(userId: string, name: string, publicKey?: string): Promise<{ record: KeyPairRecord; privateKey?: string }> {
+  async create(
+    userId: string,
+    name: string,
+    publicKey?: string,
+  ): Promise<{ record: KeyPairRecord; privateKey?: string }> {
     if (!/^[A-Za-z0-9 _.@-]{1,255}$/.test(name) || name.trim() !== name) {
       throw new BaremetalError(
         "BadInput",

@@ -32,7 +32,9 @@ const RESUMABLE = new Set(["prepared", "queued", "deploying", "deploy complete",
  */
 export async function recoverInstances(options: RecoveryOptions): Promise<void> {
   const { instances, host, service, tasks, builder, logger } = options;
-  const mine = (await instances.list()).filter((one) => one.host === host || (one.host === null && one.launchedOn === host));
+  const mine = (await instances.list()).filter(
+    (one) => one.host === host || (one.host === null && one.launchedOn === host),
+  );
   for (const instance of mine) {
     if (instance.taskState === "deleting") {
       logger.info(`deletion of instance ${instance.uuid} is resumed`, { instance: instance.uuid });
@@ -54,7 +56,10 @@ export async function recoverInstances(options: RecoveryOptions): Promise<void> 
   }
 }
 
-async function liveDeployment(options: RecoveryOptions, instance: InstanceRecord): Promise<DeploymentRecord | undefined> {
+async function liveDeployment(
+  options: RecoveryOptions,
+  instance: InstanceRecord,
+): Promise<DeploymentRecord | undefined> {
   const attempts = await options.deployments.listByInstance(instance.uuid);
   const latest = attempts.reduce<DeploymentRecord | undefined>(
     (best, one) => (best === undefined || one.id > best.id ? one : best),

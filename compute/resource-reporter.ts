@@ -78,7 +78,9 @@ export class ResourceReporter {
       } catch {
         return;
       }
-      await this.refresh().catch((error: unknown) => logger.error(`the resource report failed: ${describeError(error)}`));
+      await this.refresh().catch((error: unknown) =>
+        logger.error(`the resource report failed: ${describeError(error)}`),
+      );
     }
   }
 

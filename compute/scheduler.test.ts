@@ -5,7 +5,16 @@ import { isBaremetalError } from "../lib/errors.ts";
 import { chooseNode, type PlacementRequest, type PlacementView } from "./scheduler.ts";
 
 const NOW = 1_700_000_000_000;
-const flavor: FlavorSnapshot = { id: "1", name: "f", ram: 512, vcpus: 1, disk: 4, ephemeral: 0, swap: 0, extraSpecs: {} };
+const flavor: FlavorSnapshot = {
+  id: "1",
+  name: "f",
+  ram: 512,
+  vcpus: 1,
+  disk: 4,
+  ephemeral: 0,
+  swap: 0,
+  extraSpecs: {},
+};
 
 function node(id: number, patch: Partial<ComputeNodeRecord> = {}): ComputeNodeRecord {
   const memoryMb = patch.memoryMb ?? 512;
@@ -73,7 +82,15 @@ describe("compute/scheduler", () => {
     const services = [service("h1"), service("dead", 60_001), service("off", 0, true)];
     const text = refusal(ask({ excluded: new Set(["node-4"]) }), view(nodes, services));
     expect(text).to.match(/^No valid host was found\. Of 7 node/);
-    for (const part of ["1 in use", "less RAM", "less disk", "1 tried already", "host that is down", "disabled host", "fewer CPUs"]) {
+    for (const part of [
+      "1 in use",
+      "less RAM",
+      "less disk",
+      "1 tried already",
+      "host that is down",
+      "disabled host",
+      "fewer CPUs",
+    ]) {
       expect(text).to.include(part);
     }
   });
@@ -94,7 +111,9 @@ describe("compute/scheduler", () => {
     const services = [service("h1"), service("h2")];
     expect(chooseNode(ask({ forcedHost: "h2" }), view(nodes, services)).id).to.equal(2);
     expect(chooseNode(ask({ forcedNode: "node-2" }), view(nodes, services)).id).to.equal(2);
-    expect(refusal(ask({ forcedHost: "h1", forcedNode: "node-2" }), view(nodes, services))).to.include("not the forced");
+    expect(refusal(ask({ forcedHost: "h1", forcedNode: "node-2" }), view(nodes, services))).to.include(
+      "not the forced",
+    );
   });
 
   it("says so when nothing is enrolled", () => {

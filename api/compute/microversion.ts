@@ -38,7 +38,10 @@ function requested(req: Request): number {
   if (text === "latest") return MAX_MINOR;
   const match = /^(\d{1,4})\.(\d{1,4})$/.exec(text);
   if (match === null) {
-    throw new BaremetalError("BadInput", `API Version String ${text} is of invalid format. Must be of format MajorNum.MinorNum.`);
+    throw new BaremetalError(
+      "BadInput",
+      `API Version String ${text} is of invalid format. Must be of format MajorNum.MinorNum.`,
+    );
   }
   const minor = Number(match[2]);
   if (match[1] !== "2" || minor < MIN_MINOR || minor > MAX_MINOR) {
@@ -60,6 +63,8 @@ export function versionDocument(baseUrl: string, id: "v2.0" | "v2.1"): object {
     min_version: isCurrent ? `2.${MIN_MINOR}` : "",
     updated: isCurrent ? "2013-07-23T11:33:21Z" : "2011-01-21T11:33:21Z",
     links: [{ rel: "self", href: `${baseUrl}/compute/${isCurrent ? "v2.1" : "v2"}/` }],
-    "media-types": [{ base: "application/json", type: `application/vnd.openstack.compute+json;version=${isCurrent ? "2.1" : "2"}` }],
+    "media-types": [
+      { base: "application/json", type: `application/vnd.openstack.compute+json;version=${isCurrent ? "2.1" : "2"}` },
+    ],
   };
 }

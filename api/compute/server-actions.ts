@@ -70,7 +70,12 @@ const REFUSED: Readonly<Record<string, string>> = {
 };
 
 /** Does the one action that the body names. @throws HttpError 501, BaremetalError `BadInput`, `Conflict` */
-export async function serverAction(service: InstanceService, instance: InstanceRecord, body: unknown, res: Response): Promise<void> {
+export async function serverAction(
+  service: InstanceService,
+  instance: InstanceRecord,
+  body: unknown,
+  res: Response,
+): Promise<void> {
   const entries = typeof body === "object" && body !== null ? Object.entries(body) : [];
   const [first] = entries;
   if (first === undefined || entries.length !== 1) {

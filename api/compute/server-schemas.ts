@@ -4,12 +4,26 @@ import { z } from "zod";
 const name = z
   .string()
   .transform((text) => text.trim())
-  .pipe(z.string().min(1).max(255).regex(/^[^\p{Cc}]+$/u, "must be printable text"));
+  .pipe(
+    z
+      .string()
+      .min(1)
+      .max(255)
+      .regex(/^[^\p{Cc}]+$/u, "must be printable text"),
+  );
 
 export const metadata = z.record(z.string().min(1).max(255), z.string().max(255));
 
 const truth = z.union([z.boolean(), z.stringbool()]);
-const count = z.union([z.int(), z.string().regex(/^\d{1,4}$/).transform(Number)]).pipe(z.int().min(1).max(100));
+const count = z
+  .union([
+    z.int(),
+    z
+      .string()
+      .regex(/^\d{1,4}$/)
+      .transform(Number),
+  ])
+  .pipe(z.int().min(1).max(100));
 
 /** `imageRef` and `flavorRef` may be ids or the URLs of old clients. */
 const ref = z
@@ -45,6 +59,9 @@ export const updateServer = z.object({ server: z.looseObject({ name: name.option
 export const metadataBody = z.object({ metadata });
 export const metaBody = z.object({ meta: metadata });
 export const reboot = z.object({
-  type: z.string().transform((text) => text.toUpperCase()).pipe(z.enum(["SOFT", "HARD"])),
+  type: z
+    .string()
+    .transform((text) => text.toUpperCase())
+    .pipe(z.enum(["SOFT", "HARD"])),
 });
 export const resetState = z.object({ state: z.enum(["active", "error"]) });

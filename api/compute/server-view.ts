@@ -65,7 +65,9 @@ function addresses(context: ServerViewContext): Record<string, object[]> {
 
 function hostId(instance: InstanceRecord): string {
   if (instance.host === null) return "";
-  return createHash("sha224").update(instance.projectId + instance.host).digest("hex");
+  return createHash("sha224")
+    .update(instance.projectId + instance.host)
+    .digest("hex");
 }
 
 function adminView(instance: InstanceRecord, context: ServerViewContext): object {

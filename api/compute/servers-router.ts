@@ -10,7 +10,7 @@ import { BaremetalError } from "../../lib/errors.ts";
 import { baseUrlOf, isTruthy, microversionOf, pageOf, paramOf, parseBody, queryOf, userOf } from "../request.ts";
 import { serverAction } from "./server-actions.ts";
 import { type CreateServer, createServer, metaBody, metadataBody, updateServer } from "./server-schemas.ts";
-import { linksTo, serverStatus, serverSummary, serverView, type ServerViewContext } from "./server-view.ts";
+import { linksTo, type ServerViewContext, serverStatus, serverSummary, serverView } from "./server-view.ts";
 
 /** Routes under `/servers`. */
 export function serversRouter(services: ComputeServices): Router {
@@ -120,7 +120,10 @@ function bootRequest(server: CreateServer, name: string): BootRequest {
     userData: server.user_data ?? undefined,
     metadata: server.metadata ?? undefined,
     personality: server.personality?.map(({ path, contents }) => ({ path, contents })),
-    configDrive: server.config_drive === undefined || server.config_drive === null || server.config_drive === "" ? false : server.config_drive,
+    configDrive:
+      server.config_drive === undefined || server.config_drive === null || server.config_drive === ""
+        ? false
+        : server.config_drive,
     availabilityZone: server.availability_zone ?? undefined,
   };
 }
@@ -130,16 +133,25 @@ function checkUnsupported(server: CreateServer, minor: number): void {
   const bad = (field: string, message: string) => new BaremetalError("BadInput", message, { data: { field } });
   const { networks } = server;
   if (minor >= 37 && (networks === undefined || networks === null)) {
-    throw bad("networks", "Invalid input for field/attribute server. 'networks' is a required property: say none or auto");
+    throw bad(
+      "networks",
+      "Invalid input for field/attribute server. 'networks' is a required property: say none or auto",
+    );
   }
   if (minor < 37 && typeof networks === "string") {
     throw bad("networks", "networks none and auto need microversion 2.37 or later");
   }
   if (Array.isArray(networks) && networks.length > 0) {
-    throw bad("networks", "There is no network service: the node keeps its own ports. Use --nic none (microversion 2.37 or later) or no --nic");
+    throw bad(
+      "networks",
+      "There is no network service: the node keeps its own ports. Use --nic none (microversion 2.37 or later) or no --nic",
+    );
   }
   if (minor >= 57 && server.personality) {
-    throw bad("personality", "personality was taken from the API at microversion 2.57; use user data or an earlier version");
+    throw bad(
+      "personality",
+      "personality was taken from the API at microversion 2.57; use user data or an earlier version",
+    );
   }
   const isPlain = (server.block_device_mapping_v2 ?? []).every(
     (one) => one.source_type === "image" && one.destination_type === "local",
@@ -181,7 +193,7 @@ function selection(req: Request): (instance: InstanceRecord) => boolean {
   const text = queryOf(req, "name");
   const [status, image, flavor, uuid] = ["status", "image", "flavor", "uuid"].map((key) => queryOf(req, key));
   const plain = text?.replace(/^\^/, "").replace(/\$$/, "").replaceAll("\\", "");
-  const isExact = text !== undefined && text.startsWith("^") && text.endsWith("$");
+  const isExact = text?.startsWith("^") && text.endsWith("$");
   return (instance) =>
     (plain === undefined || (isExact ? instance.displayName === plain : instance.displayName.includes(plain))) &&
     (status === undefined || serverStatus(instance) === status.toUpperCase()) &&

@@ -2,7 +2,7 @@
 import { type Request, type Response, Router } from "express";
 import { z } from "zod";
 import { HttpError } from "../http-error.ts";
-import { baseUrlOf, parseBody, paramOf } from "../request.ts";
+import { baseUrlOf, paramOf, parseBody } from "../request.ts";
 import { catalogV2, catalogV3 } from "./catalog.ts";
 import type { IdentityService, LoginRequest } from "./identity-service.ts";
 import type { TokenClaims } from "./tokens.ts";
@@ -22,7 +22,9 @@ const loginV3 = z.object({
 });
 const loginV2 = z.object({
   auth: z.looseObject({
-    passwordCredentials: z.looseObject({ username: z.string().optional(), userId: z.string().optional(), password: z.string() }).optional(),
+    passwordCredentials: z
+      .looseObject({ username: z.string().optional(), userId: z.string().optional(), password: z.string() })
+      .optional(),
     token: z.looseObject({ id: z.string() }).optional(),
     tenantName: z.string().nullish(),
     tenantId: z.string().nullish(),
@@ -121,7 +123,14 @@ export function identityRouter(identity: IdentityService, region: string): Route
   });
   router.get(["/v3/auth/projects", "/v3/projects", "/v3/users/:user/projects"], (req, res) => {
     const { projectId, projectName } = ownClaims(identity, req);
-    const project = { id: projectId, name: projectName, domain_id: DOMAIN.id, enabled: true, is_domain: false, tags: [] };
+    const project = {
+      id: projectId,
+      name: projectName,
+      domain_id: DOMAIN.id,
+      enabled: true,
+      is_domain: false,
+      tags: [],
+    };
     res.json({ projects: [project], links: { next: null, previous: null } });
   });
   router.get("/v3/users/:user", (req, res) => {
@@ -143,7 +152,10 @@ async function postTokenV3(identity: IdentityService, region: string, req: Reque
   const project = typeof auth.scope === "object" ? auth.scope.project : undefined;
   const usesPassword = methods.includes("password") && password !== undefined;
   const request: LoginRequest = usesPassword
-    ? { password: { user: password.user.name ?? password.user.id ?? "", password: password.user.password }, project: project?.id ?? project?.name }
+    ? {
+        password: { user: password.user.name ?? password.user.id ?? "", password: password.user.password },
+        project: project?.id ?? project?.name,
+      }
     : { token: methods.includes("token") ? token?.id : undefined, project: project?.id ?? project?.name };
   const issued = await identity.login(request);
   res.status(201).set("X-Subject-Token", issued.token).set("Vary", "X-Auth-Token");
@@ -154,7 +166,8 @@ async function postTokenV2(identity: IdentityService, region: string, req: Reque
   const { auth } = parseBody(loginV2, req);
   const { passwordCredentials: given } = auth;
   const issued = await identity.login({
-    password: given === undefined ? undefined : { user: given.username ?? given.userId ?? "", password: given.password },
+    password:
+      given === undefined ? undefined : { user: given.username ?? given.userId ?? "", password: given.password },
     token: auth.token?.id,
     project: auth.tenantId ?? auth.tenantName ?? undefined,
   });

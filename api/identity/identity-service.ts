@@ -88,5 +88,8 @@ export class IdentityService {
 
 function scoped(user: ApiUser, project: string | undefined): ApiUser {
   if (project === undefined || project === user.projectName || project === user.projectId) return user;
-  throw new HttpError(401, `User ${user.userName} has no access to project ${project}; its project is ${user.projectName}.`);
+  throw new HttpError(
+    401,
+    `User ${user.userName} has no access to project ${project}; its project is ${user.projectName}.`,
+  );
 }

@@ -93,7 +93,10 @@ async function readUsers(file: string): Promise<z.output<typeof usersFileSchema>
   try {
     text = await readFile(file, "utf8");
   } catch (cause) {
-    throw new BaremetalError("BadInput", `the users file ${file} cannot be read: ${(cause as Error).message}`, { cause, data: { file } });
+    throw new BaremetalError("BadInput", `the users file ${file} cannot be read: ${(cause as Error).message}`, {
+      cause,
+      data: { file },
+    });
   }
   let json: unknown;
   try {
@@ -104,7 +107,9 @@ async function readUsers(file: string): Promise<z.output<typeof usersFileSchema>
   const parsed = usersFileSchema.safeParse(json);
   if (parsed.success) return parsed.data.users;
   const issue = parsed.error.issues[0];
-  throw new BaremetalError("BadInput", `the users file ${file}: ${issue?.path.join(".")} ${issue?.message}`, { data: { file } });
+  throw new BaremetalError("BadInput", `the users file ${file}: ${issue?.path.join(".")} ${issue?.message}`, {
+    data: { file },
+  });
 }
 
 /** The first line of the file; the file is made, for its owner only, with a random password if it is missing. */
@@ -125,9 +130,13 @@ async function adminPassword(file: string): Promise<string> {
   }
   const password = (await readFile(file, "utf8")).split(/\r?\n/)[0] ?? "";
   if (password === "") {
-    throw new BaremetalError("BadInput", `the administrator's password file ${file} is empty; remove it to have a new one made`, {
-      data: { file },
-    });
+    throw new BaremetalError(
+      "BadInput",
+      `the administrator's password file ${file} is empty; remove it to have a new one made`,
+      {
+        data: { file },
+      },
+    );
   }
   return password;
 }

@@ -69,7 +69,8 @@ function toPatch(values: Partial<Settable>): ImagePatch {
 
 /** The create body: own fields, and any other field as a string property. @throws BaremetalError `BadInput`, `Forbidden` */
 export function createInput(body: unknown): { id: string | undefined; patch: ImagePatch } {
-  if (typeof body !== "object" || body === null || Array.isArray(body)) throw bad("The body must be a JSON object", "body");
+  if (typeof body !== "object" || body === null || Array.isArray(body))
+    throw bad("The body must be a JSON object", "body");
   const { id, ...rest } = body as Record<string, unknown>;
   let fields: Partial<Settable> = {};
   const properties = new Map<string, string>();
@@ -79,7 +80,10 @@ export function createInput(body: unknown): { id: string | undefined; patch: Ima
   }
   const own = Object.fromEntries(properties);
   checkCount(own);
-  return { id: id === undefined || id === null ? undefined : checked(uuid, id, "id"), patch: { ...toPatch(fields), properties: own } };
+  return {
+    id: id === undefined || id === null ? undefined : checked(uuid, id, "id"),
+    patch: { ...toPatch(fields), properties: own },
+  };
 }
 
 const operations = z
@@ -111,7 +115,10 @@ export function patchInput(image: ImageRecord, body: unknown): ImagePatch {
   checkCount(own);
   const isFormatChange = fields.disk_format !== undefined || fields.container_format !== undefined;
   if (isFormatChange && image.status !== "queued") {
-    throw new BaremetalError("Forbidden", "Attributes 'disk_format' and 'container_format' are read-only once there is data.");
+    throw new BaremetalError(
+      "Forbidden",
+      "Attributes 'disk_format' and 'container_format' are read-only once there is data.",
+    );
   }
   return { ...toPatch(fields), properties: own };
 }

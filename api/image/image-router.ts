@@ -89,12 +89,17 @@ async function createImage(images: ImageRepository, req: Request, res: Response)
   const { id = randomUUID(), patch } = createInput(req.body);
   checkPublicity(user, patch);
   const image = await images.create({ owner: user.projectId, ...patch, id });
-  res.status(201).location(`${baseUrlOf(res)}/image/v2/images/${id}`).json(imageView(image));
+  res
+    .status(201)
+    .location(`${baseUrlOf(res)}/image/v2/images/${id}`)
+    .json(imageView(image));
 }
 
 async function listImages(images: ImageRepository, req: Request, res: Response): Promise<void> {
   const user = userOf(res);
-  const [name, status, visibility, owner, id] = ["name", "status", "visibility", "owner", "id"].map((key) => queryOf(req, key));
+  const [name, status, visibility, owner, id] = ["name", "status", "visibility", "owner", "id"].map((key) =>
+    queryOf(req, key),
+  );
   const filter = {
     ...(name === undefined ? {} : { name }),
     ...(status === undefined ? {} : { status }),
@@ -104,7 +109,8 @@ async function listImages(images: ImageRepository, req: Request, res: Response):
   } as ImageFilter;
   const isHiddenWanted = isTruthy(queryOf(req, "os_hidden"));
   const all = (await images.list(filter)).filter(
-    (image) => image.hidden === isHiddenWanted && (id === undefined || id.replace(/^in:/, "").split(",").includes(image.id)),
+    (image) =>
+      image.hidden === isHiddenWanted && (id === undefined || id.replace(/^in:/, "").split(",").includes(image.id)),
   );
   const formats = ["disk_format", "container_format"].map((key) => queryOf(req, key));
   const wanted = all.filter(
@@ -134,7 +140,10 @@ async function updateImage(images: ImageRepository, req: Request, res: Response)
 async function deleteImage(store: ImageStore, images: ImageRepository, req: Request, res: Response): Promise<void> {
   const image = await owned(images, req, res);
   if (image.protected) {
-    throw new BaremetalError("Forbidden", `Image ${image.id} is protected and cannot be deleted; unset "protected" first.`);
+    throw new BaremetalError(
+      "Forbidden",
+      `Image ${image.id} is protected and cannot be deleted; unset "protected" first.`,
+    );
   }
   await store.delete(image.id);
   res.status(204).end();
@@ -147,7 +156,10 @@ async function uploadData(store: ImageStore, images: ImageRepository, req: Reque
     throw new HttpError(415, "Image data needs Content-Type: application/octet-stream");
   }
   if (image.diskFormat === null || image.containerFormat === null) {
-    throw new BaremetalError("BadInput", "Properties disk_format and container_format must be set before the data is uploaded.");
+    throw new BaremetalError(
+      "BadInput",
+      "Properties disk_format and container_format must be set before the data is uploaded.",
+    );
   }
   const length = req.get("content-length");
   const expectedBytes = length === undefined ? undefined : Number(length);

@@ -35,15 +35,32 @@ const text = (description: string, more: object = {}) => ({ type: ["null", "stri
 const readOnly = { readOnly: true };
 
 const PROPERTIES: Readonly<Record<string, object>> = {
-  id: { type: "string", description: "An identifier for the image", pattern: "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" },
+  id: {
+    type: "string",
+    description: "An identifier for the image",
+    pattern: "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+  },
   name: text("Descriptive name for the image", { maxLength: 255 }),
-  status: { type: "string", description: "Status of the image", enum: ["queued", "saving", "active", "killed", "deleted", "deactivated"], ...readOnly },
-  visibility: { type: "string", description: "Scope of image accessibility", enum: ["public", "private", "shared", "community"] },
+  status: {
+    type: "string",
+    description: "Status of the image",
+    enum: ["queued", "saving", "active", "killed", "deleted", "deactivated"],
+    ...readOnly,
+  },
+  visibility: {
+    type: "string",
+    description: "Scope of image accessibility",
+    enum: ["public", "private", "shared", "community"],
+  },
   owner: text("Owner of the image", { maxLength: 255 }),
   protected: { type: "boolean", description: "If true, image will not be deletable" },
   os_hidden: { type: "boolean", description: "If true, image will not appear in default image list response" },
-  container_format: text("Format of the container", { enum: [null, "ami", "ari", "aki", "bare", "ovf", "ova", "docker"] }),
-  disk_format: text("Format of the disk", { enum: [null, "ami", "ari", "aki", "raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi", "iso", "ploop"] }),
+  container_format: text("Format of the container", {
+    enum: [null, "ami", "ari", "aki", "bare", "ovf", "ova", "docker"],
+  }),
+  disk_format: text("Format of the disk", {
+    enum: [null, "ami", "ari", "aki", "raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi", "iso", "ploop"],
+  }),
   min_disk: { type: "integer", description: "Amount of disk space (in GB) required to boot image" },
   min_ram: { type: "integer", description: "Amount of ram (in MB) required to boot image" },
   size: { type: ["null", "integer"], description: "Size of image file in bytes", ...readOnly },
@@ -51,7 +68,11 @@ const PROPERTIES: Readonly<Record<string, object>> = {
   checksum: text("md5 hash of image contents", { maxLength: 32, ...readOnly }),
   os_hash_algo: text("Algorithm to calculate the os_hash_value", { maxLength: 64, ...readOnly }),
   os_hash_value: text("Hexdigest of the image contents", { maxLength: 128, ...readOnly }),
-  tags: { type: "array", description: "List of strings related to the image", items: { type: "string", maxLength: 255 } },
+  tags: {
+    type: "array",
+    description: "List of strings related to the image",
+    items: { type: "string", maxLength: 255 },
+  },
   created_at: { type: "string", description: "Date and time of image registration", ...readOnly },
   updated_at: { type: "string", description: "Date and time of the last image modification", ...readOnly },
   self: { type: "string", description: "An image self url", ...readOnly },

@@ -7,3 +7,4 @@ export { encodeIso } from "./iso.ts";
 export { decodeMbr, encodeMbr, FIRST_PARTITION_BYTES, MIB, type Partition, planPartitions } from "./mbr.ts";
 export { encodeSwapHeader } from "./swap.ts";
 export { WriteWindow } from "./write-window.ts";
+export { zeroRange } from "./zero-range.ts";

@@ -8,16 +8,18 @@ const WITHOUT_EFFECT = { isWithoutEffect: true } as const;
 
 /** [DEFAULT] */
 export const defaultOptions = z.object({
-  host: text(
-    "Name of this compute host: nodes whose service_host is this name are its own. Default: the machine's name.",
-    hostname(),
-  ),
+  host: text("Name of this compute host: nodes whose service_host is this name are its own.", hostname(), {
+    shownDefault: "the machine's name",
+  }),
   myIp: text("Address of this host on the provisioning network; nodes are told to call it.", "127.0.0.1"),
   statePath: text(
     "Folder for what must outlive a restart. Default: /var/lib/nova if it can be written, else $XDG_STATE_HOME/nova-baremetal or ~/.local/state/nova-baremetal.",
     defaultStatePath(),
+    { shownDefault: "/var/lib/nova" },
   ),
-  pybasedir: text("Folder that old paths to templates begin with. Default: where this program lies.", projectRoot()),
+  pybasedir: text("Folder that paths to templates begin with.", projectRoot(), {
+    shownDefault: "the program's folder",
+  }),
   instancesPath: text("Folder for the files of the instances.", "$state_path/instances"),
   computeDriver: text(
     "The class of the hypervisor driver in Nova. There is only one here, so any value will do.",

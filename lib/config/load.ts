@@ -165,23 +165,33 @@ function noteUnknown(entry: IniEntry, options: readonly OptionDescription[], sor
 
 function readOption(option: OptionDescription, given: ReadonlyMap<string, Given>): unknown {
   const own = given.get(`${option.section}.${option.name}`);
-  const where = own === undefined ? `the default of [${headerOf(option.section)}] ${option.name}` : own.where;
+  const name = `[${headerOf(option.section)}] ${option.name}`;
+  const where = own === undefined ? `the default of ${name}` : `${own.where}: ${name}`;
   const raw = own?.raw ?? option.meta.default;
-  const text =
-    raw === null
-      ? null
-      : interpolate(raw, `${where}: [${headerOf(option.section)}] ${option.name}`, rawOf(option.section, given));
+  const text = raw === null ? null : interpolateOption(option, raw, where, given);
   const parsed = option.schema.safeParse(text);
   if (!parsed.success) {
     const shown = option.meta.secret === undefined ? JSON.stringify(text) : "the value";
-    throw new BaremetalError(
-      "BadInput",
-      `${where}: [${headerOf(option.section)}] ${option.name}: ${shown} is not ${option.meta.expected}`,
-    );
+    throw new BaremetalError("BadInput", `${where}: ${shown} is not ${option.meta.expected}`);
   }
   return option.name.endsWith("_template") && typeof parsed.data === "string"
     ? resolveTemplate(parsed.data)
     : parsed.data;
+}
+
+/** Trap: an unknown $name in a secret is most likely a part of the secret. */
+function interpolateOption(
+  option: OptionDescription,
+  raw: string,
+  where: string,
+  given: ReadonlyMap<string, Given>,
+): string {
+  try {
+    return interpolate(raw, where, rawOf(option.section, given));
+  } catch (error) {
+    if (option.meta.secret === undefined) throw error;
+    throw new BaremetalError("BadInput", `${where}: a $ in the value names no option; write $$ for a dollar sign`);
+  }
 }
 
 /** Raw values by name, for references: of the own section, then of [DEFAULT]. */

@@ -7,6 +7,8 @@ export interface OptionMeta {
   readonly help: string;
   /** INI text, may hold `$name`; null: unset. */
   readonly default: string | null;
+  /** For people, where the default depends on the machine. */
+  readonly shownDefault?: string;
   /** What a wrong value is told to be, such as `an integer from 1 to 65535`. */
   readonly expected: string;
   /** Names it had in older releases; using one is warned of. */
@@ -17,7 +19,7 @@ export interface OptionMeta {
   readonly isWithoutEffect?: boolean;
 }
 
-type Extra = Partial<Pick<OptionMeta, "oldNames" | "secret" | "isWithoutEffect">>;
+type Extra = Partial<Pick<OptionMeta, "oldNames" | "secret" | "isWithoutEffect" | "shownDefault">>;
 
 const registry = z.registry<OptionMeta>();
 
@@ -38,7 +40,7 @@ export function text(help: string, byDefault: string, extra: Extra = {}) {
   return define(z.string(), { help, default: byDefault, expected: "text", ...extra });
 }
 
-/** Any text, or nothing. An empty value is nothing. */
+/** Any text, or nothing: null. An empty value is nothing. */
 export function optionalText(help: string, extra: Extra = {}) {
   const schema = z
     .string()
@@ -101,6 +103,8 @@ export function choice<const T extends string>(
   return define(schema, { help, default: byDefault, expected: `one of ${choices.join(", ")}`, ...extra });
 }
 
+const LIST_EXPECTED = "values separated by commas";
+
 /** Values separated by commas; repeated options add to it. Blanks around a value are dropped, and empty values. */
 export function list(help: string, byDefault: string, extra: Extra = {}) {
   const schema = z.string().transform((value) =>
@@ -109,7 +113,7 @@ export function list(help: string, byDefault: string, extra: Extra = {}) {
       .map((part) => part.trim())
       .filter((part) => part !== ""),
   );
-  return define(schema, { help, default: byDefault, expected: "values separated by commas", ...extra });
+  return define(schema, { help, default: byDefault, expected: LIST_EXPECTED, ...extra });
 }
 
 /** A TCP or UDP port; 0 lets the system pick. */
@@ -117,9 +121,7 @@ export function port(help: string, byDefault: number, extra: Extra = {}) {
   return integer(help, byDefault, { min: 0, max: 65_535 }, extra);
 }
 
-const isList = new Set(["values separated by commas"]);
-
 /** True if repeated options add up instead of the last one winning. */
 export function isRepeatable(schema: z.ZodType): boolean {
-  return isList.has(metaOf(schema).expected);
+  return metaOf(schema).expected === LIST_EXPECTED;
 }

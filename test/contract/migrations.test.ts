@@ -76,6 +76,9 @@ for (const engine of engines) {
       });
       expect(await rack.interfaces.listByNode(node.id)).to.have.length(1);
       expect(await rack.taken(again)).to.include({ state: "building" });
+      const adopted = await rack.deployments.current(active.nodeId);
+      expect(adopted).to.include({ state: "active", instanceUuid: active.instanceUuid, rootMb: 2048 });
+      expect(await rack.nodes.release(adopted?.id ?? 0), "a node in use can be given back").to.equal(true);
     });
 
     it("adopts a database of the original's at version 10", async () => {
@@ -115,6 +118,7 @@ for (const engine of engines) {
       expect((await rack.interfaces.listByNode(5))[0]?.address).to.equal("52:54:00:aa:bb:cc");
       expect(await rack.taken(await rack.node(6)), "a free node can be taken").to.include({ nodeId: 6 });
       expect(await rack.node(8)).to.include({ taskState: "error", provisionState: "error" });
+      expect(await rack.deployments.current(8)).to.include({ state: "failed" });
       expect(await databases.baremetal("migrate_version").pluck("repository_id")).to.deep.equal(["theirs"]);
     });
 

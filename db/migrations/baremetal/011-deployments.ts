@@ -1,6 +1,7 @@
 // Version 11 of the bare-metal schema, ours: both state vocabularies, one live node per instance, deployments and events.
 import type { Knex } from "knex";
 import { BaremetalError } from "../../../lib/errors.ts";
+import { dialectOf, type Row, timeToDb } from "../../table-map.ts";
 import {
   dropColumn,
   dropIndex,
@@ -51,6 +52,7 @@ export const deployments: Migration = {
     for (const [index, column, kind] of NODE_INDEXES) await ensureIndex(trx, "bm_nodes", index, [column], kind);
     await createDeployments(trx);
     await createEvents(trx);
+    await adoptDeployments(trx);
   },
   down: async (trx) => {
     await trx.schema.dropTableIfExists("bm_events");
@@ -80,6 +82,31 @@ async function adoptRows(trx: Knex.Transaction): Promise<void> {
       last_error: "taken over while a deployment was under way",
     });
   await trx("bm_interfaces").update({ address: trx.raw("LOWER(address)") });
+}
+
+/** Each node in use gets a deployment: without one it could never be given back. */
+async function adoptDeployments(trx: Knex.Transaction): Promise<void> {
+  const nodes: Row[] = await trx("bm_nodes").whereNotNull("instance_uuid").whereNull("deployment_id");
+  const now = timeToDb(dialectOf(trx), new Date());
+  for (const node of nodes) {
+    const [id] = await trx("bm_deployments").insert({
+      bm_node_id: node.id,
+      node_uuid: node.uuid,
+      instance_uuid: node.instance_uuid,
+      instance_name: node.instance_name ?? "",
+      service_host: node.service_host ?? "",
+      state: node.task_state === "active" ? "active" : "failed",
+      created_at: now,
+      updated_at: now,
+      finished_at: now,
+      root_mb: node.root_mb ?? 0,
+      swap_mb: node.swap_mb ?? 0,
+      ephemeral_mb: node.ephemeral_mb ?? 0,
+      image_path: node.image_path,
+      pxe_config_path: node.pxe_config_path,
+    });
+    await trx("bm_nodes").where({ id: node.id }).update({ deployment_id: id, deploy_key: null });
+  }
 }
 
 async function refuseDoubles(trx: Knex.Transaction): Promise<void> {

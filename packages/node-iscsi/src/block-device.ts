@@ -108,8 +108,7 @@ export class BlockDeviceView implements BlockDevice {
     const { head, middle, tail } = splitByGranularity(range, this.unit);
     if (middle !== undefined) await this.#zero(middle, "write-same-unmap", options);
     // After the middle, because that may have found out that WRITE SAME is refused altogether.
-    for (const end of [head, tail])
-      if (end !== undefined) await this.#zero(end, this.#methodForEnds(), options);
+    for (const end of [head, tail]) if (end !== undefined) await this.#zero(end, this.#methodForEnds(), options);
   }
 
   async discard(offsetBytes: number, lengthBytes: number, options: OperationOptions = {}): Promise<void> {

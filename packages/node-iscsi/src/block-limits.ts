@@ -1,6 +1,5 @@
 // Asks a logical unit for its size and limits, and turns them into the byte limits the block device works with.
 import { ProtocolError, ScsiError } from "./errors.ts";
-import type { ExecuteOptions } from "./session.ts";
 import type { ScsiCommand } from "./scsi/command.ts";
 import { inquiryVpd } from "./scsi/inquiry.ts";
 import { type Capacity, readCapacity10, readCapacity16 } from "./scsi/read-capacity.ts";
@@ -15,6 +14,7 @@ import {
   NO_PROVISIONING,
   VpdPage,
 } from "./scsi/vpd-pages.ts";
+import type { ExecuteOptions } from "./session.ts";
 
 /** What the block device needs of a session. */
 export interface CommandExecutor {

@@ -18,6 +18,8 @@ const CHAP_HASHES: ReadonlyMap<string, string> = new Map([
 
 /** Value of CHAP_A that we offer. */
 export const CHAP_ALGORITHMS_OFFERED = [...CHAP_HASHES.keys()].join(",");
+/** The one algorithm every target numbers alike. */
+export const CHAP_MD5 = "5";
 /** RFC 7143 12.1.3: a challenge is at most 1024 bytes. */
 const MAX_CHALLENGE_BYTES = 1024;
 
@@ -25,7 +27,11 @@ const MAX_CHALLENGE_BYTES = 1024;
 export function chapDigest(algorithm: string, identifier: number, secret: string, challenge: Buffer): Buffer {
   const hash = CHAP_HASHES.get(algorithm);
   if (hash === undefined) throw new ProtocolError(`CHAP algorithm ${algorithm} was not offered`);
-  return createHash(hash).update(Buffer.from([identifier])).update(secret, "utf8").update(challenge).digest();
+  return createHash(hash)
+    .update(Buffer.from([identifier]))
+    .update(secret, "utf8")
+    .update(challenge)
+    .digest();
 }
 
 /** First algorithm of the peer's list that we know, for the target's side. */
@@ -65,12 +71,7 @@ export function verifyChapResponse(
 ): boolean {
   const responseText = keys.get("CHAP_R");
   if (keys.get("CHAP_N") !== expected.credentials.user || responseText === undefined) return false;
-  const digest = chapDigest(
-    expected.algorithm,
-    expected.identifier,
-    expected.credentials.secret,
-    expected.challenge,
-  );
+  const digest = chapDigest(expected.algorithm, expected.identifier, expected.credentials.secret, expected.challenge);
   const response = decodeBinaryValue(responseText);
   return response.length === digest.length && timingSafeEqual(response, digest);
 }

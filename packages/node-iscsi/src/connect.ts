@@ -1,12 +1,12 @@
 // connect() and discover(): from an address to a session that is ready, or to the list of targets (RFC 7143 4.2.3, 6.3, 11.10).
 import { randomBytes, randomInt } from "node:crypto";
-import type { ChapCredentials } from "./chap.ts";
+import { CHAP_ALGORITHMS_OFFERED, CHAP_MD5, type ChapCredentials } from "./chap.ts";
 import { Connection } from "./connection.ts";
-import { type ErrorContext, IscsiError, TransportError } from "./errors.ts";
+import { type ErrorContext, IscsiError, LoginError, TransportError } from "./errors.ts";
 import { LoginExchange, type LoginResult } from "./login.ts";
 import { DEFAULT_WISHES, type ParameterWishes } from "./negotiation.ts";
-import { IscsiSession, type SessionHooks } from "./session.ts";
 import { testUnitReady } from "./scsi/test-unit-ready.ts";
+import { IscsiSession, type SessionHooks } from "./session.ts";
 
 /** IANA's port for iSCSI. */
 export const DEFAULT_PORT = 3260;
@@ -61,11 +61,35 @@ function randomIsid(): Buffer {
   return isid;
 }
 
+interface LoginAttempt extends PortalOptions {
+  readonly wishes?: Partial<ParameterWishes> | undefined;
+  readonly hooks?: SessionHooks | undefined;
+}
+
 /** TCP connection and login within one deadline. `targetName` undefined makes it a discovery session. */
 export async function openAndLogin(
-  options: PortalOptions & { wishes?: Partial<ParameterWishes> | undefined; hooks?: SessionHooks | undefined },
+  options: LoginAttempt,
   targetName: string | undefined,
   deadlineMs: number,
+): Promise<LoggedIn> {
+  const startedAt = performance.now();
+  try {
+    return await attemptLogin(options, targetName, deadlineMs, CHAP_ALGORITHMS_OFFERED);
+  } catch (error) {
+    // Trap: tgtd (and IET before it) takes number 7 for SHA-1, chooses it, and then calls our SHA-256 response an "initiator
+    // error" (class 2, detail 0; a wrong secret is detail 1). MD5 has the same number everywhere: try that once.
+    const isMisunderstood = error instanceof LoginError && error.statusClass === 2 && error.statusDetail === 0;
+    if (options.chap === undefined || !isMisunderstood) throw error;
+    const remainingMs = Math.max(1, Math.ceil(deadlineMs - (performance.now() - startedAt)));
+    return attemptLogin(options, targetName, remainingMs, CHAP_MD5);
+  }
+}
+
+async function attemptLogin(
+  options: LoginAttempt,
+  targetName: string | undefined,
+  deadlineMs: number,
+  chapAlgorithms: string,
 ): Promise<LoggedIn> {
   const { address, port = DEFAULT_PORT, signal, hooks } = options;
   const wishes = { ...DEFAULT_WISHES, ...options.wishes };
@@ -83,6 +107,7 @@ export async function openAndLogin(
       initiatorName: options.initiatorName ?? DEFAULT_INITIATOR_NAME,
       targetName,
       chap: options.chap,
+      chapAlgorithms,
       wishes,
       isid: randomIsid(),
       firstCmdSn: randomInt(1, 0x7fffffff),

@@ -203,12 +203,15 @@ export class Connection {
   #deliver(header: Buffer, data: Buffer): void {
     this.#trace?.("received", header, data.length);
     if (this.#closeError !== undefined) return;
-    if (this.#listener !== undefined) return this.#listener.onPdu(header, data);
+    if (this.#listener !== undefined) {
+      this.#listener.onPdu(header, data);
+      return;
+    }
     const pdu = { header: Buffer.from(header), data };
     const waiter = this.#waiter;
     this.#waiter = undefined;
-    if (waiter !== undefined) return waiter.resolve(pdu);
-    if (this.#backlog.push(pdu) > MAX_BACKLOG_PDUS)
+    if (waiter !== undefined) waiter.resolve(pdu);
+    else if (this.#backlog.push(pdu) > MAX_BACKLOG_PDUS)
       this.destroy(this.#transportError("the target sent too many PDUs before it was asked anything"));
   }
 

@@ -3,7 +3,7 @@ import { openAndLogin, type PortalOptions } from "./connect.ts";
 import type { Connection } from "./connection.ts";
 import { type ErrorContext, IscsiError, ProtocolError, TransportError } from "./errors.ts";
 import type { LoginResult } from "./login.ts";
-import { opcodeName, Opcode, opcodeOf, RESERVED_TAG } from "./pdu/header.ts";
+import { Opcode, opcodeName, opcodeOf, RESERVED_TAG } from "./pdu/header.ts";
 import { encodeLogoutRequest, LogoutReason } from "./pdu/logout.ts";
 import { decodeTextResponse, encodeTextRequest } from "./pdu/text.ts";
 import { decodeTextPairs, encodeTextPairs, type TextPairs } from "./pdu/text-keys.ts";
@@ -70,7 +70,8 @@ async function sendTargets(connection: Connection, login: LoginResult, context: 
     total += data.length;
     if (total > MAX_TEXT_BYTES) throw new ProtocolError("the list of targets has no end");
     if (response.final && !response.continues) break;
-    if (response.targetTransferTag === RESERVED_TAG) throw new ProtocolError("unfinished answer without a tag to go on");
+    if (response.targetTransferTag === RESERVED_TAG)
+      throw new ProtocolError("unfinished answer without a tag to go on");
     targetTransferTag = response.targetTransferTag;
     question = Buffer.alloc(0);
   }

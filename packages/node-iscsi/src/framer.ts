@@ -1,6 +1,13 @@
 // Incremental parser of received bytes into PDUs (RFC 7143 11.2). Checks bounds before it allocates; never keeps the input.
 import { ProtocolError } from "./errors.ts";
-import { additionalHeaderBytes, dataSegmentLength, HEADER_BYTES, opcodeName, opcodeOf, paddingOf } from "./pdu/header.ts";
+import {
+  additionalHeaderBytes,
+  dataSegmentLength,
+  HEADER_BYTES,
+  opcodeName,
+  opcodeOf,
+  paddingOf,
+} from "./pdu/header.ts";
 
 /** What a framer reports to. Headers are valid during the call only; data belongs to the receiver. */
 export interface FramerSink {

@@ -39,3 +39,6 @@ export {
 export { write16 } from "./scsi/write-16.ts";
 export { writeSame16 } from "./scsi/write-same-16.ts";
 export { type ExecuteOptions, IscsiSession, type SessionHooks } from "./session.ts";
+export type { Backing, BackingOptions } from "./target/backing.ts";
+export type { TargetFaults, TargetLimits } from "./target/faults.ts";
+export { IscsiTarget, type IscsiTargetOptions } from "./target/target.ts";

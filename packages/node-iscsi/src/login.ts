@@ -1,7 +1,7 @@
 // Login phase of the initiator (RFC 7143 6.3): security stage (None or CHAP), then operational negotiation.
-import { answerChapChallenge, CHAP_ALGORITHMS_OFFERED, type ChapCredentials } from "./chap.ts";
+import { answerChapChallenge, type ChapCredentials } from "./chap.ts";
 import type { Connection } from "./connection.ts";
-import { type ErrorContext, IscsiError, LoginError, ProtocolError } from "./errors.ts";
+import { type ErrorContext, type IscsiError, LoginError, ProtocolError } from "./errors.ts";
 import {
   answerKey,
   operationalOffer,
@@ -9,7 +9,7 @@ import {
   type SessionParameters,
   settleParameters,
 } from "./negotiation.ts";
-import { opcodeName, Opcode, opcodeOf } from "./pdu/header.ts";
+import { Opcode, opcodeName, opcodeOf } from "./pdu/header.ts";
 import {
   decodeLoginResponse,
   encodeLoginRequest,
@@ -32,6 +32,8 @@ export interface LoginOptions {
   /** Undefined for a discovery session. */
   readonly targetName: string | undefined;
   readonly chap: ChapCredentials | undefined;
+  /** Value of CHAP_A. */
+  readonly chapAlgorithms: string;
   readonly wishes: ParameterWishes;
   /** 6 bytes. */
   readonly isid: Buffer;
@@ -98,7 +100,7 @@ export class LoginExchange {
     for (const [key, value] of answer.keys) collected.set(key, value);
     const method = answer.keys.get("AuthMethod");
     if (chap !== undefined && method === "CHAP") {
-      answer = await this.#exchange([["CHAP_A", CHAP_ALGORITHMS_OFFERED]], undefined);
+      answer = await this.#exchange([["CHAP_A", this.#options.chapAlgorithms]], undefined);
       answer = await this.#exchange(answerChapChallenge(answer.keys, chap), LoginStage.Operational);
     } else if (method !== undefined && method !== "None") {
       throw new LoginError(`the target asks for AuthMethod=${method}; give it CHAP credentials`, this.#context);
@@ -138,7 +140,8 @@ export class LoginExchange {
   }
 
   #result(response: LoginResponsePdu, keys: Map<string, string>): LoginResult {
-    if (response.tsih === 0) throw new ProtocolError("the target ended the login without a session handle", this.#context);
+    if (response.tsih === 0)
+      throw new ProtocolError("the target ended the login without a session handle", this.#context);
     return {
       parameters: settleParameters(keys, this.#options.wishes),
       tsih: response.tsih,
@@ -151,7 +154,10 @@ export class LoginExchange {
 
   #advance(response: LoginResponsePdu): void {
     if (response.nextStage <= this.#stage)
-      throw new ProtocolError(`the target moved from login stage ${this.#stage} to ${response.nextStage}`, this.#context);
+      throw new ProtocolError(
+        `the target moved from login stage ${this.#stage} to ${response.nextStage}`,
+        this.#context,
+      );
     this.#stage = response.nextStage as LoginStage;
   }
 

@@ -161,7 +161,9 @@ export function answerKey(key: string, value: string, wishes: ParameterWishes): 
     case "MaxBurstLength":
       return String(settled().maxBurstBytes);
     case "FirstBurstLength":
-      return String(Math.min(numberKey(new Map([[key, value]]), key, MIN_SEGMENT, MAX_SEGMENT) ?? 0, wishes.firstBurstBytes));
+      return String(
+        Math.min(numberKey(new Map([[key, value]]), key, MIN_SEGMENT, MAX_SEGMENT) ?? 0, wishes.firstBurstBytes),
+      );
     case "MaxOutstandingR2T":
       return String(settled().maxOutstandingR2T);
     case "DefaultTime2Wait":

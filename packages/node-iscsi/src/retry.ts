@@ -16,7 +16,10 @@ interface RetryOptions {
 }
 
 interface CommandRunner {
-  readonly options: { readonly commandDeadlineMs: number; readonly hooks: { onRetry?(error: ScsiError, attempt: number): void } };
+  readonly options: {
+    readonly commandDeadlineMs: number;
+    readonly hooks: { onRetry?(error: ScsiError, attempt: number): void };
+  };
   execute<T>(command: ScsiCommand<T>, options: RetryOptions): Promise<T>;
   contextOf(operation: string): ErrorContext;
 }
@@ -46,7 +49,10 @@ export async function executeWithRetry<T>(
   for (let attempt = 1; ; attempt += 1) {
     const remainingMs = Math.max(1, Math.ceil(deadlineAt - performance.now()));
     try {
-      return await runner.execute(command, { ...options, deadlineMs: attempt === 1 ? options.deadlineMs : remainingMs });
+      return await runner.execute(command, {
+        ...options,
+        deadlineMs: attempt === 1 ? options.deadlineMs : remainingMs,
+      });
     } catch (error) {
       const kind = retryKind(error);
       if (kind === undefined || performance.now() + delayMs >= deadlineAt) throw error;

@@ -119,7 +119,11 @@ export class IscsiSession implements ConnectionListener {
     const context = this.contextOf(command.name);
     const outcome = await this.#run(command, context, options);
     if (outcome.status !== ScsiStatus.Good)
-      throw new ScsiError(outcome.status, outcome.sense === undefined ? undefined : decodeSense(outcome.sense), context);
+      throw new ScsiError(
+        outcome.status,
+        outcome.sense === undefined ? undefined : decodeSense(outcome.sense),
+        context,
+      );
     try {
       return command.decode(outcome.data);
     } catch (error) {
@@ -247,7 +251,8 @@ export class IscsiSession implements ConnectionListener {
     this.#closeError = error;
     this.#keepalive.stop();
     this.#exchanges.failAll(error);
-    for (const task of [...this.#tasks.values(), ...this.#waiting]) task.fail(task.abortReason ?? this.#closedError(task.context));
+    for (const task of [...this.#tasks.values(), ...this.#waiting])
+      task.fail(task.abortReason ?? this.#closedError(task.context));
     this.options.hooks.onClose?.(this.#isLoggingOut ? undefined : error);
   }
 
@@ -299,7 +304,10 @@ export class IscsiSession implements ConnectionListener {
    */
   #abort(task: ScsiTask, reason: IscsiError): void {
     if (task.isSettled || task.abortReason !== undefined) return;
-    if (this.#waiting.has(task)) return task.fail(reason);
+    if (this.#waiting.has(task)) {
+      task.fail(reason);
+      return;
+    }
     task.abortReason = reason;
     this.#request("ABORT TASK", ABORT_DEADLINE_MS, undefined, (tag) =>
       encodeTaskManagementRequest({
@@ -360,7 +368,8 @@ export class IscsiSession implements ConnectionListener {
     const task = this.#tasks.get(pdu.initiatorTaskTag);
     if (task === undefined) return;
     // RFC 7143 11.4.3: any response but "command completed at target" means that there is no SCSI status.
-    if (pdu.response !== 0) task.fail(new ProtocolError(`target failure, response 0x${pdu.response.toString(16)}`, task.context));
+    if (pdu.response !== 0)
+      task.fail(new ProtocolError(`target failure, response 0x${pdu.response.toString(16)}`, task.context));
     else task.complete(pdu.status, senseBytes(data), pdu.residual);
   }
 
@@ -420,7 +429,10 @@ export class IscsiSession implements ConnectionListener {
     const refused = rejectedHeader(data);
     if (refused === undefined) return;
     const error = (context: ErrorContext) =>
-      new ProtocolError(`the target rejected the ${opcodeName(opcodeOf(refused))}: ${rejectReasonText(pdu.reason)}`, context);
+      new ProtocolError(
+        `the target rejected the ${opcodeName(opcodeOf(refused))}: ${rejectReasonText(pdu.reason)}`,
+        context,
+      );
     const tag = refused.readUInt32BE(16);
     this.#exchanges.reject(tag, error);
     // A rejected Data-Out is followed by the command's own status (RFC 7143 11.17); only a rejected command gets none.

@@ -36,7 +36,8 @@ export interface ScsiCommandPdu {
 }
 
 export function encodeScsiCommand(pdu: ScsiCommandPdu): Buffer {
-  if (pdu.cdb.length > 16) throw new ProtocolError(`a CDB of ${pdu.cdb.length} bytes needs an AHS, which is unsupported`);
+  if (pdu.cdb.length > 16)
+    throw new ProtocolError(`a CDB of ${pdu.cdb.length} bytes needs an AHS, which is unsupported`);
   const flags =
     (pdu.final ? FINAL_FLAG : 0) | (pdu.read ? READ_FLAG : 0) | (pdu.write ? WRITE_FLAG : 0) | (pdu.attribute & 7);
   const header = newHeader(Opcode.ScsiCommand, flags);

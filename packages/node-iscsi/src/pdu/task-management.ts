@@ -22,7 +22,13 @@ export const TaskManagementFunction = {
 } as const;
 
 /** Responses (RFC 7143 11.6.1). */
-export const TaskManagementResult = { Complete: 0, NoSuchTask: 1, NoSuchLun: 2, NotSupported: 5, Rejected: 255 } as const;
+export const TaskManagementResult = {
+  Complete: 0,
+  NoSuchTask: 1,
+  NoSuchLun: 2,
+  NotSupported: 5,
+  Rejected: 255,
+} as const;
 
 export interface TaskManagementRequestPdu {
   readonly function: number;

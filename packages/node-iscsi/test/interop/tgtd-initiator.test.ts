@@ -84,7 +84,10 @@ for (const { title, blockSize, params } of [
     it("turns an address beyond the end into sense data", async () => {
       const { read16 } = await import("node-iscsi");
       const beyond = read16((64 * MIB) / blockSize, 1, Buffer.alloc(blockSize));
-      const error = await session.execute(beyond).then(() => undefined, (cause) => cause);
+      const error = await session.execute(beyond).then(
+        () => undefined,
+        (cause) => cause,
+      );
       expect(error).to.be.instanceOf(ScsiError);
       expect([error.senseKey, error.asc]).to.deep.equal([5, 0x21]);
       expect(error.message).to.contain("READ(16)").and.contain(tgtd.targetName);
@@ -125,15 +128,26 @@ describe("tgtd discovery and login", () => {
   });
 
   it("is refused with a wrong secret, which the error does not show", async () => {
-    const error = await login({ user: chap.user, secret: "not-the-real-secret" }).then(() => undefined, (cause) => cause);
+    const error = await login({ user: chap.user, secret: "not-the-real-secret" }).then(
+      () => undefined,
+      (cause) => cause,
+    );
     expect(error).to.be.instanceOf(LoginError);
     expect(error.statusClass).to.equal(2);
     expect(`${error.message}${error.stack}`).not.to.contain("not-the-real-secret");
   });
 
   it("is refused without credentials and for an unknown target", async () => {
-    expect(await login().then(() => undefined, (cause) => cause)).to.be.instanceOf(LoginError);
-    const unknown = await login(undefined, "iqn.2026-11.test:other").then(() => undefined, (cause) => cause);
+    expect(
+      await login().then(
+        () => undefined,
+        (cause) => cause,
+      ),
+    ).to.be.instanceOf(LoginError);
+    const unknown = await login(undefined, "iqn.2026-11.test:other").then(
+      () => undefined,
+      (cause) => cause,
+    );
     expect(unknown).to.be.instanceOf(LoginError);
     expect([unknown.statusClass, unknown.statusDetail]).to.deep.equal([2, 3]);
   });

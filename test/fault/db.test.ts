@@ -1,0 +1,126 @@
+// The database under us: killed writers, a restarted server, a busy file, deadlocks. Nothing half-written, nothing lost.
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { expect } from "chai";
+import { openDatabases } from "../../db/database.ts";
+import { sync } from "../../db/migrate.ts";
+import { isConnectionLoss, transact } from "../../db/transaction.ts";
+import { silentLogger } from "../../lib/log.ts";
+import { failureOf, LEASE_MS, Rack } from "../contract/baremetal.ts";
+import { onEachEngine } from "../contract/engines.ts";
+import { startMariaDb } from "../mariadb/server.ts";
+
+const SCRIPT = fileURLToPath(new URL("./db-killed-process.ts", import.meta.url));
+
+/** A process that is inside a transaction on `url`. */
+async function insideTransaction(url: string, way: "kill" | "hold"): Promise<ChildProcess> {
+  const child = fork(SCRIPT, [url, way], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+  await once(child, "message");
+  return child;
+}
+
+onEachEngine("a database under fire", (context) => {
+  it("shows nothing of a writer that was killed inside its transaction", async () => {
+    const rack = new Rack(context().databases);
+    const { id } = await rack.enrol();
+    const child = await insideTransaction(context().urls.baremetalUrl, "kill");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    expect(child.signalCode).to.equal("SIGKILL");
+    expect(await rack.node(id)).to.include({ lastError: null });
+    expect(await rack.nodes.setLastError(id, "ours"), "its lock is gone with it").to.equal(true);
+  });
+
+  it("waits for another process's transaction without stopping the event loop", async () => {
+    const rack = new Rack(context().databases);
+    const { id } = await rack.enrol();
+    const child = await insideTransaction(context().urls.baremetalUrl, "hold");
+    let isDone = false;
+    let longestMs = 0;
+    let last = Date.now();
+    const timer = setInterval(() => {
+      longestMs = Math.max(longestMs, Date.now() - last);
+      last = Date.now();
+    }, 5);
+    const write = rack.nodes.setLastError(id, "ours").then((value) => {
+      isDone = true;
+      return value;
+    });
+    while (Date.now() - last < 0 || longestMs === 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(isDone).to.equal(false);
+    child.send("go on");
+    expect(await write).to.equal(true);
+    clearInterval(timer);
+    expect(await rack.node(id)).to.include({ lastError: "ours" });
+    expect(longestMs, "milliseconds that the event loop stood still").to.be.below(500);
+    if (child.exitCode === null) await once(child, "exit");
+  });
+});
+
+describe("MariaDB under fire", () => {
+  it("survives the server's death and restart in the middle of the work", async () => {
+    const server = await startMariaDb();
+    const novaUrl = await server.createDatabase("nova");
+    const databases = await openDatabases({
+      baremetalUrl: await server.createDatabase("bm"),
+      novaUrl,
+      logger: silentLogger,
+    });
+    try {
+      await sync(databases);
+      const rack = new Rack(databases);
+      const job = await rack.claimed("h");
+      await server.kill();
+      const writes = [
+        rack.deployments.renew(job.id, "h", LEASE_MS, { bytesDone: 1 }),
+        rack.nodes.setPower(job.nodeId, { powerState: "power on" }),
+        rack.nodes.get(job.nodeId),
+      ] as const;
+      await server.run();
+      const [renewed, power, node] = await Promise.all(writes);
+      expect(renewed).to.deep.equal({ cancelRequested: false });
+      expect(power).to.equal(true);
+      expect(node).to.include({ taskState: "deploying" });
+      expect(await rack.reread(job.id)).to.include({ bytesDone: 1, leaseHolder: "h" });
+    } finally {
+      await databases.close();
+      await server.stop();
+    }
+  });
+
+  it("says that the server is gone, and how to look, when it stays so", async () => {
+    const url = "mysql://nova:geheim@127.0.0.1:1/nova_bm";
+    const databases = await openDatabases({ baremetalUrl: url, novaUrl: url, logger: silentLogger });
+    try {
+      const error = await failureOf(new Rack(databases).nodes.list());
+      expect(error).to.include({ code: "PeerUnreachable" });
+      expect(error.message).to.contain("check that it runs").and.not.contain("geheim");
+      expect(isConnectionLoss({ code: "ECONNREFUSED" })).to.equal(true);
+    } finally {
+      await databases.close();
+    }
+  });
+});
+
+onEachEngine("two transactions that want the same rows in two orders", (context) => {
+  it("both end well, one of them at its second try", async () => {
+    const { baremetal } = context().databases;
+    const rack = new Rack(context().databases);
+    const [a, b] = [await rack.enrol(), await rack.enrol()];
+    let arrived = 0;
+    let tries = 0;
+    const both = (order: readonly [number, number], mark: string) =>
+      transact(baremetal, "crossing", async (trx) => {
+        tries += 1;
+        await trx("bm_nodes").where({ id: order[0] }).update({ last_error: mark });
+        arrived += 1;
+        // On SQLite the other cannot be inside too: there is nothing to wait for.
+        for (let turn = 0; turn < 2000 && arrived < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+        await trx("bm_nodes").where({ id: order[1] }).update({ last_error: mark });
+      });
+    await Promise.all([both([a.id, b.id], "one"), both([b.id, a.id], "two")]);
+    const marks = (await rack.nodes.list()).map(({ lastError }) => lastError);
+    expect(marks[0]).to.equal(marks[1]);
+    expect(tries).to.equal(baremetal.client.dialect === "mysql" ? 3 : 2);
+  });
+});
