@@ -68,7 +68,7 @@ export class ComputeNodeRepository {
   }
 
   async #select(where: Record<string, unknown>): Promise<ComputeNodeRecord[]> {
-    const rows: Row[] = await reading("listing compute nodes", async () =>
+    const rows: Row[] = await reading(this.#db, "listing compute nodes", async () =>
       this.#db("compute_nodes")
         .where({ ...where, deleted: 0 })
         .orderBy("id"),

@@ -6,6 +6,7 @@ import knexFactory, { type Knex } from "knex";
 import { BaremetalError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { type DatabaseAddress, parseDatabaseUrl } from "./connection-url.ts";
+import { BUSY_DEADLINE_MS } from "./transaction.ts";
 
 /** Both schemas. They may be one database. */
 export interface Databases {
@@ -23,6 +24,8 @@ export interface OpenOptions {
   readonly logger: Logger;
   /** Most connections to one MySQL database; default 10. */
   readonly poolSize?: number;
+  /** How long a statement is tried while the database is busy or away; default {@link BUSY_DEADLINE_MS}. */
+  readonly busyDeadlineMs?: number;
 }
 
 /**
@@ -50,20 +53,25 @@ export async function openDatabases(options: OpenOptions): Promise<Databases> {
 }
 
 /** Opens one database. @throws BaremetalError `BadInput` */
-export function openDatabase(url: string, options: { logger: Logger; poolSize?: number }): Knex {
+export function openDatabase(url: string, options: Omit<OpenOptions, "baremetalUrl" | "novaUrl">): Knex {
   const address = parseDatabaseUrl(url);
-  const log = quietLog(options.logger);
-  return address.dialect === "sqlite" ? openSqlite(address, log) : openMysql(address, log, options.poolSize ?? 10);
+  const common = {
+    compileSqlOnError: false,
+    log: quietLog(options.logger),
+    userParams: { busyDeadlineMs: options.busyDeadlineMs ?? BUSY_DEADLINE_MS },
+  };
+  return address.dialect === "sqlite"
+    ? openSqlite(address, common)
+    : openMysql(address, common, options.poolSize ?? 10);
 }
 
-function openSqlite(address: DatabaseAddress & { dialect: "sqlite" }, log: Knex.Logger): Knex {
+function openSqlite(address: DatabaseAddress & { dialect: "sqlite" }, common: Knex.Config): Knex {
   prepareFile(address.filename);
   return knexFactory({
     client: "better-sqlite3",
     connection: { filename: address.filename },
     useNullAsDefault: true,
-    compileSqlOnError: false,
-    log,
+    ...common,
     pool: {
       min: 1,
       max: 1,
@@ -73,7 +81,7 @@ function openSqlite(address: DatabaseAddress & { dialect: "sqlite" }, log: Knex.
           connection.pragma(`busy_timeout = 10000`);
           connection.pragma("journal_mode = WAL");
           connection.pragma(`busy_timeout = ${SQLITE_BLOCK_MS}`);
-          connection.pragma("synchronous = NORMAL");
+          connection.pragma("synchronous = FULL");
           connection.pragma("foreign_keys = ON");
           beginImmediate(connection);
           done(null, connection);
@@ -112,7 +120,7 @@ function prepareFile(filename: string): void {
   }
 }
 
-function openMysql(address: DatabaseAddress & { dialect: "mysql" }, log: Knex.Logger, poolSize: number): Knex {
+function openMysql(address: DatabaseAddress & { dialect: "mysql" }, common: Knex.Config, poolSize: number): Knex {
   const { host, port, user, password, database, socketPath } = address;
   return knexFactory({
     client: "mysql2",
@@ -125,8 +133,7 @@ function openMysql(address: DatabaseAddress & { dialect: "mysql" }, log: Knex.Lo
       timezone: "Z",
       connectTimeout: 10_000,
     },
-    compileSqlOnError: false,
-    log,
+    ...common,
     acquireConnectionTimeout: 15_000,
     pool: { min: 0, max: poolSize, afterCreate: prepareSession },
   });

@@ -247,7 +247,7 @@ export class DeploymentRepository {
   }
 
   async #select(narrow: (query: Knex.QueryBuilder) => unknown): Promise<DeploymentRecord[]> {
-    const rows: Row[] = await reading("reading deployments", async () => {
+    const rows: Row[] = await reading(this.#db, "reading deployments", async () => {
       const query = this.#db("bm_deployments").orderBy("id");
       narrow(query);
       return await query;

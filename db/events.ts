@@ -51,7 +51,7 @@ export class EventRepository {
   /** In the order they were written. With `afterId` the oldest `limit` after it, else the newest `limit`. */
   async list(filter: EventFilter = {}): Promise<EventRecord[]> {
     const isFollowing = filter.afterId !== undefined;
-    const rows: Row[] = await reading("listing events", async () => {
+    const rows: Row[] = await reading(this.#db, "listing events", async () => {
       const query = this.#db("bm_events")
         .orderBy("id", isFollowing ? "asc" : "desc")
         .limit(filter.limit ?? 1000);

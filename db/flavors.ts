@@ -60,7 +60,7 @@ export class FlavorRepository {
 
   /** By memory, then id, as Nova lists. */
   async list(filter: { isPublic?: boolean } = {}): Promise<FlavorRecord[]> {
-    const rows: Row[] = await reading("listing flavors", async () => {
+    const rows: Row[] = await reading(this.#db, "listing flavors", async () => {
       const query = this.#db("flavors").orderBy(["memory_mb", "id"]);
       if (filter.isPublic !== undefined) query.where({ is_public: filter.isPublic ? 1 : 0 });
       return await query;
@@ -106,7 +106,7 @@ export class FlavorRepository {
   }
 
   async #first(where: Record<string, string>): Promise<FlavorRecord | undefined> {
-    const row = await reading("reading a flavor", () => this.#db("flavors").where(where).first());
+    const row = await reading(this.#db, "reading a flavor", () => this.#db("flavors").where(where).first());
     return row === undefined ? undefined : flavorsTable.fromRow(row);
   }
 

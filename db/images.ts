@@ -60,13 +60,13 @@ export class ImageRepository {
   }
 
   async get(id: string): Promise<ImageRecord | undefined> {
-    const row = await reading(`reading image ${id}`, () => this.#db("images").where({ id }).first());
+    const row = await reading(this.#db, `reading image ${id}`, () => this.#db("images").where({ id }).first());
     return row === undefined ? undefined : imagesTable.fromRow(row);
   }
 
   /** Newest first, then by id, as Glance lists. */
   async list(filter: ImageFilter = {}): Promise<ImageRecord[]> {
-    const rows: Row[] = await reading("listing images", async () => {
+    const rows: Row[] = await reading(this.#db, "listing images", async () => {
       const query = this.#db("images").orderBy([{ column: "created_at", order: "desc" }, "id"]);
       if (filter.name !== undefined) query.where({ name: filter.name });
       if (filter.status !== undefined) query.where({ status: filter.status });

@@ -79,7 +79,7 @@ export class InstanceRepository {
 
   /** Undefined for a deleted one, unless it is asked for. */
   async get(uuid: string, options: { includeDeleted?: boolean } = {}): Promise<InstanceRecord | undefined> {
-    const row = await reading(`reading instance ${uuid}`, () => {
+    const row = await reading(this.#db, `reading instance ${uuid}`, () => {
       const query = this.#db("instances").where({ uuid });
       if (options.includeDeleted !== true) query.where({ deleted: 0 });
       return query.first();
@@ -89,7 +89,7 @@ export class InstanceRepository {
 
   /** Newest first, as Nova lists. */
   async list(filter: InstanceFilter = {}): Promise<InstanceRecord[]> {
-    const rows: Row[] = await reading("listing instances", async () => {
+    const rows: Row[] = await reading(this.#db, "listing instances", async () => {
       const query = this.#db("instances").orderBy("id", "desc");
       if (filter.includeDeleted !== true) query.where({ deleted: 0 });
       if (filter.projectId !== undefined) query.where({ project_id: filter.projectId });

@@ -142,7 +142,7 @@ export class InterfaceRepository {
   }
 
   async #select(where: Record<string, unknown>, what: string): Promise<InterfaceRecord[]> {
-    const rows = await reading(what, async () => await this.#db("bm_interfaces").where(where).orderBy("id"));
+    const rows = await reading(this.#db, what, async () => await this.#db("bm_interfaces").where(where).orderBy("id"));
     return rows.map((row) => interfacesTable.fromRow(row));
   }
 }

@@ -35,7 +35,7 @@ export class KeyPairRepository {
   }
 
   async get(userId: string, name: string): Promise<KeyPairRecord | undefined> {
-    const row = await reading("reading a key pair", () =>
+    const row = await reading(this.#db, "reading a key pair", () =>
       this.#db("key_pairs").where({ user_id: userId, name }).first(),
     );
     return row === undefined ? undefined : keyPairsTable.fromRow(row);
@@ -43,7 +43,7 @@ export class KeyPairRepository {
 
   /** By name. */
   async list(userId: string): Promise<KeyPairRecord[]> {
-    const rows: Row[] = await reading("listing key pairs", async () =>
+    const rows: Row[] = await reading(this.#db, "listing key pairs", async () =>
       this.#db("key_pairs").where({ user_id: userId }).orderBy("name"),
     );
     return rows.map((row) => keyPairsTable.fromRow(row));

@@ -164,7 +164,7 @@ async function readVersion(db: Knex, key: string): Promise<number> {
 
 async function versionOf(db: Knex, source: MigrationSource): Promise<number> {
   return explained(db, () =>
-    reading("reading the schema's version", async () => {
+    reading(db, "reading the schema's version", async () => {
       const key = await controlKey(db, source);
       return key === undefined ? 0 : await readVersion(db, key);
     }),

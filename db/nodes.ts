@@ -85,7 +85,7 @@ export class NodeRepository {
 
   /** Nodes that are not deleted, by id. */
   async list(filter: { serviceHost?: string; associated?: boolean } = {}): Promise<NodeRecord[]> {
-    const rows = await reading("listing the nodes", async () => {
+    const rows = await reading(this.#db, "listing the nodes", async () => {
       const query = this.#db("bm_nodes").where({ deleted: 0 }).orderBy("id");
       if (filter.serviceHost !== undefined) query.where({ service_host: filter.serviceHost });
       if (filter.associated === true) query.whereNotNull("instance_uuid");
@@ -318,7 +318,7 @@ export class NodeRepository {
   }
 
   async #first(where: Record<string, unknown>): Promise<NodeRecord | undefined> {
-    const row = await reading("reading a node", () =>
+    const row = await reading(this.#db, "reading a node", () =>
       this.#db("bm_nodes")
         .where({ ...where, deleted: 0 })
         .first(),

@@ -40,7 +40,7 @@ export class ServiceRepository {
 
   /** By host, then binary. */
   async list(filter: { host?: string; binary?: string } = {}): Promise<ServiceRecord[]> {
-    const rows: Row[] = await reading("listing services", async () => {
+    const rows: Row[] = await reading(this.#db, "listing services", async () => {
       const query = this.#db("services").orderBy(["host", "binary"]);
       if (filter.host !== undefined) query.where({ host: filter.host });
       if (filter.binary !== undefined) query.where({ binary: filter.binary });

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Knex } from "knex";
 import { BaremetalError } from "../lib/errors.ts";
 
-/** How long a statement may be put off by other writers before we give up. Milliseconds. */
+/** How long a statement may be put off, by other writers or a lost server, before we give up. Milliseconds. */
 export const BUSY_DEADLINE_MS = 10_000;
 
 const CONNECTION_CODES = new Set([
@@ -63,16 +63,21 @@ function typed(error: unknown, what: string): unknown {
       { data: { peer: "database", ...data } },
     );
   }
-  if (isBusy(error)) {
-    return new BaremetalError("DeadlineExceeded", `the database stayed busy for ${BUSY_DEADLINE_MS} ms while ${what}`, {
-      data: { step: what, deadlineMs: BUSY_DEADLINE_MS, ...data },
+  if (isBusy(error) || (error instanceof Error && error.name === "KnexTimeoutError")) {
+    return new BaremetalError("DeadlineExceeded", `the database stayed busy too long while ${what}`, {
+      data: { step: what, ...data },
     });
   }
   return new BaremetalError("Internal", `the database refused the statement while ${what}: ${text}`, { data });
 }
 
-async function retrying<T>(what: string, attempt: () => Promise<T>, mayRetry: (error: unknown) => boolean): Promise<T> {
-  const end = Date.now() + BUSY_DEADLINE_MS;
+async function retrying<T>(
+  db: Knex,
+  what: string,
+  attempt: () => Promise<T>,
+  mayRetry: (error: unknown) => boolean,
+): Promise<T> {
+  const end = Date.now() + (db.userParams?.busyDeadlineMs ?? BUSY_DEADLINE_MS);
   for (let round = 0; ; round++) {
     try {
       return await attempt();
@@ -99,12 +104,12 @@ export function transact<T>(db: Knex, what: string, work: (trx: Knex.Transaction
       return value;
     });
   };
-  return retrying(what, attempt, (error) => isBusy(error) || (isConnectionLoss(error) && !isCommitting));
+  return retrying(db, what, attempt, (error) => isBusy(error) || (isConnectionLoss(error) && !isCommitting));
 }
 
 /** Runs a read, again while the engine is busy or its connection is lost. */
-export function reading<T>(what: string, work: () => Promise<T>): Promise<T> {
-  return retrying(what, work, (error) => isBusy(error) || isConnectionLoss(error));
+export function reading<T>(db: Knex, what: string, work: () => Promise<T>): Promise<T> {
+  return retrying(db, what, work, (error) => isBusy(error) || isConnectionLoss(error));
 }
 
 /** Thrown inside {@link transact} to undo it and answer `false`; see {@link transactIf}. */

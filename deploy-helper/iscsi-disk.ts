@@ -21,7 +21,10 @@ export interface DiskSession {
 }
 
 /** Logs in to a node's disk. */
-export type OpenDisk = (disk: DiskAddress, options: { deadlineMs: number; clock: Clock; signal: AbortSignal }) => Promise<DiskSession>;
+export type OpenDisk = (
+  disk: DiskAddress,
+  options: { deadlineMs: number; clock: Clock; signal: AbortSignal },
+) => Promise<DiskSession>;
 
 const PAUSE_MS = 500;
 
@@ -48,7 +51,7 @@ export const openIscsiDisk: OpenDisk = async (disk, { deadlineMs, clock, signal 
 
 function wrap(session: IscsiSession): DiskSession {
   return {
-    open: () => session.blockDevice(),
+    open: (signal) => session.blockDevice({ signal }),
     logout: () => session.logout(),
     destroy: () => session.destroy(),
   };

@@ -46,7 +46,9 @@ function sendDone(address: string, port: number, signal: AbortSignal): Promise<v
     const socket = connect({ host: address, port, signal });
     // Whatever a ramdisk says back is not read for its meaning, but read it must be, or the close never comes.
     socket.resume();
-    socket.setTimeout(ATTEMPT_MS, () => socket.destroy(isSent ? undefined : new Error(`no answer within ${ATTEMPT_MS} ms`)));
+    socket.setTimeout(ATTEMPT_MS, () =>
+      socket.destroy(isSent ? undefined : new Error(`no answer within ${ATTEMPT_MS} ms`)),
+    );
     socket.once("connect", () =>
       socket.end("done", () => {
         isSent = true;

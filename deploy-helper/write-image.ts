@@ -15,7 +15,7 @@ export interface WriteImageOptions {
   readonly signal: AbortSignal;
   /** SHA-256 over the image's content, holes included: costs a pass over all bytes. */
   readonly wantsHash: boolean;
-  /** Called with the bytes of the image's data that are on the disk now. */
+  /** Called with the bytes of the image's data that were handed to the disk so far. */
   readonly onProgress?: (bytesDone: number) => void;
 }
 

@@ -71,7 +71,7 @@ export class ApiClient {
       {
         method: "PUT",
         headers: { "content-type": "application/octet-stream", "content-length": String(size) },
-        body: createReadStream(file) as unknown as BodyInit,
+        body: createReadStream(file) as unknown as NonNullable<RequestInit["body"]>,
         duplex: "half",
       } as RequestInit,
       UPLOAD_DEADLINE_MS,
@@ -127,7 +127,8 @@ async function send(
   }
   if (response.ok) return response;
   const words = (await response.text()).slice(0, 1000);
-  if (response.status === 404) throw new BaremetalError("NotFound", `${operation}: 404 ${words}`, { data: { id: url } });
+  if (response.status === 404)
+    throw new BaremetalError("NotFound", `${operation}: 404 ${words}`, { data: { id: url } });
   throw new BaremetalError("PeerMisbehaved", `${operation}: ${response.status} ${words}`, {
     data: { peer: url, operation, status: response.status },
   });

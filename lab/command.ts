@@ -39,7 +39,9 @@ export async function run(command: string, args: readonly string[], options: Com
     child.once("error", (cause) => {
       if (deadline.aborted) {
         const data = { step: line, deadlineMs };
-        reject(new BaremetalError("DeadlineExceeded", `"${line}" did not end within ${deadlineMs} ms`, { data, cause }));
+        reject(
+          new BaremetalError("DeadlineExceeded", `"${line}" did not end within ${deadlineMs} ms`, { data, cause }),
+        );
       } else if (options.signal?.aborted) {
         reject(new BaremetalError("Cancelled", `"${line}" was stopped`, { data: { step: line }, cause }));
       } else {

@@ -99,7 +99,13 @@ export class Daemon {
           }
           return value;
         },
-        { clock: this.#clock, step: `${this.name} to be ready`, deadlineMs, intervalMs: 30, ...(signal ? { signal } : {}) },
+        {
+          clock: this.#clock,
+          step: `${this.name} to be ready`,
+          deadlineMs,
+          intervalMs: 30,
+          ...(signal ? { signal } : {}),
+        },
       );
     } catch (cause) {
       const code = cause instanceof BaremetalError ? cause.code : "Internal";

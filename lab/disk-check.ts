@@ -22,7 +22,10 @@ const LINUX = 0x83;
  */
 export function readMbr(sector: Buffer): Partition[] {
   if (sector.length < SECTOR_BYTES || sector.readUInt16BE(510) !== 0x55aa) {
-    throw new BaremetalError("PeerMisbehaved", "the disk has no partition table: no 55 AA at the end of its first sector");
+    throw new BaremetalError(
+      "PeerMisbehaved",
+      "the disk has no partition table: no 55 AA at the end of its first sector",
+    );
   }
   const partitions: Partition[] = [];
   for (let index = 0; index < 4; index++) {

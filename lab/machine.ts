@@ -7,8 +7,10 @@ import { qmp } from "./qmp.ts";
 
 export interface MachineOptions {
   readonly address: MachineAddress;
-  /** Logs, console and QMP socket. */
+  /** Log and console. */
   readonly folder: string;
+  /** For the QMP socket: a short path. */
+  readonly socketFolder: string;
   readonly diskFile: string;
   /** Called on each power change, with the reason. */
   readonly onPower?: (isOn: boolean) => void;
@@ -27,6 +29,7 @@ export class Machine {
   /** What the next power-on boots from first. A running machine keeps the order it started with, across resets too. */
   bootDevice: BootDevice = "disk";
   readonly #folder: string;
+  readonly #qmpSocket: string;
   readonly #onPower: (isOn: boolean) => void;
   #qemu: Daemon | undefined;
   #last: Promise<void> = Promise.resolve();
@@ -35,6 +38,7 @@ export class Machine {
     this.address = options.address;
     this.diskFile = options.diskFile;
     this.#folder = options.folder;
+    this.#qmpSocket = join(options.socketFolder, `qmp${options.address.index}`);
     this.serialLog = join(options.folder, "serial.log");
     this.#onPower = options.onPower ?? (() => {});
   }
@@ -85,10 +89,6 @@ export class Machine {
   /** Everything the machine has written to its serial console since the rack came up. */
   async console(): Promise<string> {
     return readFile(this.serialLog, "latin1").catch(() => "");
-  }
-
-  get #qmpSocket(): string {
-    return join(this.#folder, "qmp");
   }
 
   #next(action: () => Promise<void>): Promise<void> {

@@ -36,6 +36,7 @@ export function novaConf(options: NovaConfOptions): string {
     "# The console is what the lab reads the tenant's marker from.",
     "pxe_append_params = console=ttyS0,115200 quiet",
     "pxe_deploy_timeout = 240",
+    "flavor_extra_specs = cpu_arch:x86_64",
     "",
     "[database]",
     ...(databases ? [`connection = ${databases.nova}`] : []),

@@ -97,7 +97,7 @@ async function explain(reasons: readonly string[]): Promise<string> {
 
 async function isProgram(name: string): Promise<boolean> {
   // Debian keeps ip, mke2fs, dnsmasq and mariadbd in sbin, which an ordinary user's PATH may lack.
-  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
+  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
   const found = await Promise.all(folders.map((folder) => isAccessible(join(folder, name), constants.X_OK)));
   return found.includes(true);
 }
@@ -118,7 +118,7 @@ async function isAccessible(path: string, mode: number): Promise<boolean> {
 }
 
 /** PATH with the sbin folders that the lab's tools are in. */
-export function pathWithSbin(path = process.env["PATH"] ?? ""): string {
+export function pathWithSbin(path = process.env.PATH ?? ""): string {
   const folders = path.split(delimiter);
   return [...folders, ...["/usr/sbin", "/sbin"].filter((folder) => !folders.includes(folder))].join(delimiter);
 }

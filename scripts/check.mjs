@@ -31,7 +31,10 @@ function runStep([name, command, args]) {
 
 /** A file that needs more than 400 lines has more than one responsibility (STYLE.md, Shape). */
 function checkShape() {
-  const listed = spawnSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "*.ts", "*.mjs"], { cwd: ROOT, encoding: "utf8" });
+  const listed = spawnSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "*.ts", "*.mjs"], {
+    cwd: ROOT,
+    encoding: "utf8",
+  });
   const long = listed.stdout
     .split("\n")
     .filter(Boolean)

@@ -79,6 +79,7 @@ export async function build() {
 function missingDebianPackages(packages) {
   const asked = spawnSync(
     "dpkg-query",
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own format.
     ["-W", "-f", "${Package} ${db:Status-Status}\n", ...packages.map((p) => p.name)],
     {
       encoding: "utf8",

@@ -27,7 +27,9 @@ export interface ExtGeometry {
   readonly rootDirectoryBlock: number;
   readonly lostAndFound: { readonly firstBlock: number; readonly blocks: number };
   /** Data blocks and, without extents, the blocks that point at them; undefined: too small for a journal. */
-  readonly journal: { readonly firstBlock: number; readonly blocks: number; readonly indirectBlocks: number } | undefined;
+  readonly journal:
+    | { readonly firstBlock: number; readonly blocks: number; readonly indirectBlocks: number }
+    | undefined;
 }
 
 /**
@@ -42,7 +44,8 @@ export function planExt(format: ExtFormat, sizeBytes: number, deviceBlockSize: n
   const blocksPerGroup = blockSize * 8;
   const inodesPerBlock = blockSize / INODE_BYTES;
   let blocks = Math.floor(sizeBytes / blockSize);
-  if (blocks > 0xffffffff) throw new BaremetalError("BadInput", `${format}: ${sizeBytes} bytes are more than the 16 TiB we can lay out`);
+  if (blocks > 0xffffffff)
+    throw new BaremetalError("BadInput", `${format}: ${sizeBytes} bytes are more than the 16 TiB we can lay out`);
   if (blocks < 128) throw new BaremetalError("BadInput", `${format}: ${sizeBytes} bytes are too few for a file system`);
   for (;;) {
     const groups = Math.ceil((blocks - firstDataBlock) / blocksPerGroup);
@@ -56,18 +59,29 @@ export function planExt(format: ExtFormat, sizeBytes: number, deviceBlockSize: n
       continue;
     }
     if (usedBlocksInGroup(geometry, 0) > blocksInGroup(geometry, 0)) {
-      throw new BaremetalError("BadInput", `${format}: ${sizeBytes} bytes are too few for its tables`, { data: { sizeBytes } });
+      throw new BaremetalError("BadInput", `${format}: ${sizeBytes} bytes are too few for its tables`, {
+        data: { sizeBytes },
+      });
     }
     return geometry;
   }
 }
 
-function place(format: ExtFormat, blockSize: number, blocks: number, groups: number, inodesPerGroup: number): ExtGeometry {
+function place(
+  format: ExtFormat,
+  blockSize: number,
+  blocks: number,
+  groups: number,
+  inodesPerGroup: number,
+): ExtGeometry {
   const firstDataBlock = blockSize === 1024 ? 1 : 0;
   const inodeTableBlocks = (inodesPerGroup * INODE_BYTES) / blockSize;
   const descriptorBlocks = Math.ceil((groups * DESCRIPTOR_BYTES) / blockSize);
   const rootDirectoryBlock = firstDataBlock + 1 + descriptorBlocks + 2 + inodeTableBlocks;
-  const lostAndFound = { firstBlock: rootDirectoryBlock + 1, blocks: Math.min(DIRECT_BLOCKS, LOST_AND_FOUND_BYTES / blockSize) };
+  const lostAndFound = {
+    firstBlock: rootDirectoryBlock + 1,
+    blocks: Math.min(DIRECT_BLOCKS, LOST_AND_FOUND_BYTES / blockSize),
+  };
   const journalBlocks = format === "ext2" ? 0 : journalLength(blocks, blockSize);
   const indirectBlocks = format === "ext4" ? 0 : indirectBlockCount(journalBlocks, blockSize);
   return {
@@ -85,7 +99,11 @@ function place(format: ExtFormat, blockSize: number, blocks: number, groups: num
     journal:
       journalBlocks === 0
         ? undefined
-        : { firstBlock: lostAndFound.firstBlock + lostAndFound.blocks + indirectBlocks, blocks: journalBlocks, indirectBlocks },
+        : {
+            firstBlock: lostAndFound.firstBlock + lostAndFound.blocks + indirectBlocks,
+            blocks: journalBlocks,
+            indirectBlocks,
+          },
   };
 }
 

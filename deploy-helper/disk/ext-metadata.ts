@@ -232,7 +232,12 @@ export function encodeJournalHeader(geometry: ExtGeometry, identity: ExtIdentity
 }
 
 /** Superblock, descriptors (where the group has them) and bitmaps: the group's first blocks, in one piece. */
-export function encodeGroupHead(geometry: ExtGeometry, identity: ExtIdentity, descriptors: Buffer, group: number): Buffer {
+export function encodeGroupHead(
+  geometry: ExtGeometry,
+  identity: ExtIdentity,
+  descriptors: Buffer,
+  group: number,
+): Buffer {
   const bitmaps = encodeBitmaps(geometry, group);
   if (!hasSuperblock(group)) return bitmaps;
   const superblock = Buffer.alloc(geometry.blockSize);

@@ -4,13 +4,13 @@ import { BaremetalError } from "../../lib/errors.ts";
 import type { AbortableOptions, BlockDevice } from "./block-device.ts";
 import { bitmapBlock, EXT_FORMATS, type ExtFormat, type ExtGeometry, groupStart, planExt } from "./ext-geometry.ts";
 import {
+  type ExtIdentity,
   encodeDescriptors,
   encodeDirectories,
   encodeFirstInodes,
   encodeGroupHead,
   encodeIndirectBlocks,
   encodeJournalHeader,
-  type ExtIdentity,
 } from "./ext-metadata.ts";
 import { formatUuid } from "./filesystem-uuid.ts";
 import { WriteWindow } from "./write-window.ts";
@@ -42,7 +42,10 @@ export function parseExtFormat(name: string | null): ExtFormat {
 }
 
 /** Makes the file system over the whole device and returns its UUID. The caller flushes. */
-export async function makeExt(device: BlockDevice, options: MakeExtOptions): Promise<{ uuid: string; bytesWritten: number }> {
+export async function makeExt(
+  device: BlockDevice,
+  options: MakeExtOptions,
+): Promise<{ uuid: string; bytesWritten: number }> {
   const geometry = planExt(options.format, device.sizeBytes, device.blockSize);
   const uuid = options.uuid ?? randomUuid();
   const identity: ExtIdentity = {

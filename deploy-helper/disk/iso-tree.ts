@@ -32,14 +32,17 @@ export function buildTree(files: ReadonlyMap<string, Buffer>): IsoDirectory {
   const root = newDirectory("", undefined);
   for (const [path, content] of files) {
     const names = path.split("/");
-    const isBad = names.some((n) => n === "" || n === "." || n === ".." || n.includes("\0") || Buffer.byteLength(n) > MAX_NAME_BYTES);
+    const isBad = names.some(
+      (n) => n === "" || n === "." || n === ".." || n.includes("\0") || Buffer.byteLength(n) > MAX_NAME_BYTES,
+    );
     if (isBad || names.length > MAX_DEPTH - 1) {
       throw new BaremetalError("BadInput", `"${path}" cannot be a path in a config drive`, { data: { path } });
     }
     let directory = root;
     for (const name of names.slice(0, -1)) {
       const found = directory.children.find((child) => child.name === name);
-      if (found?.kind === "file") throw new BaremetalError("BadInput", `"${path}": "${name}" is a file`, { data: { path } });
+      if (found?.kind === "file")
+        throw new BaremetalError("BadInput", `"${path}": "${name}" is a file`, { data: { path } });
       if (found === undefined) {
         const made = newDirectory(name, directory);
         directory.children.push(made);
@@ -66,7 +69,14 @@ export function walkDirectories(root: IsoDirectory): IsoDirectory[] {
 }
 
 function newDirectory(name: string, parent: IsoDirectory | undefined): IsoDirectory {
-  const directory = { kind: "directory", name, isoName: "", children: [], sector: 0, sizeBytes: 0 } as unknown as IsoDirectory;
+  const directory = {
+    kind: "directory",
+    name,
+    isoName: "",
+    children: [],
+    sector: 0,
+    sizeBytes: 0,
+  } as unknown as IsoDirectory;
   return Object.assign(directory, { parent: parent ?? directory });
 }
 

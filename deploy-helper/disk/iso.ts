@@ -21,7 +21,10 @@ export function encodeIso(files: ReadonlyMap<string, Buffer>, label: string, cre
   const directories = walkDirectories(root);
   const total = allocate(directories);
   if (total * ISO_SECTOR > MAX_BYTES) {
-    throw new BaremetalError("BadInput", `the config drive would have ${total * ISO_SECTOR} bytes, more than ${MAX_BYTES}`);
+    throw new BaremetalError(
+      "BadInput",
+      `the config drive would have ${total * ISO_SECTOR} bytes, more than ${MAX_BYTES}`,
+    );
   }
   const image = Buffer.alloc(total * ISO_SECTOR);
   const pathTable = { little: encodePathTable(directories, "LE"), big: encodePathTable(directories, "BE") };
@@ -30,7 +33,8 @@ export function encodeIso(files: ReadonlyMap<string, Buffer>, label: string, cre
   pathTable.big.copy(image, (FIRST_FREE_SECTOR + tableSectors) * ISO_SECTOR);
   for (const directory of directories) {
     encodeDirectory(directory, createdAt).copy(image, directory.sector * ISO_SECTOR);
-    for (const child of directory.children) if (child.kind === "file") child.content.copy(image, child.sector * ISO_SECTOR);
+    for (const child of directory.children)
+      if (child.kind === "file") child.content.copy(image, child.sector * ISO_SECTOR);
   }
   encodePrimaryDescriptor(root, label, total, pathTable.little.length, tableSectors, createdAt).copy(
     image,
@@ -82,10 +86,20 @@ function encodePathTable(directories: readonly IsoDirectory[], order: "LE" | "BE
 function encodeDirectory(directory: IsoDirectory, createdAt: number): Buffer {
   const isRoot = directory.parent === directory;
   const records = [
-    encodeRecord(directory, Buffer.from([0]), createdAt, Buffer.concat([isRoot ? SHARING_PROTOCOL : NOTHING, posix(directory), isRoot ? EXTENSION : NOTHING])),
+    encodeRecord(
+      directory,
+      Buffer.from([0]),
+      createdAt,
+      Buffer.concat([isRoot ? SHARING_PROTOCOL : NOTHING, posix(directory), isRoot ? EXTENSION : NOTHING]),
+    ),
     encodeRecord(directory.parent, Buffer.from([1]), createdAt, posix(directory.parent)),
     ...directory.children.map((child) =>
-      encodeRecord(child, Buffer.from(child.isoName, "latin1"), createdAt, Buffer.concat([posix(child), alternateName(child.name)])),
+      encodeRecord(
+        child,
+        Buffer.from(child.isoName, "latin1"),
+        createdAt,
+        Buffer.concat([posix(child), alternateName(child.name)]),
+      ),
     ),
   ];
   const sectors: Buffer[] = [];
@@ -151,7 +165,8 @@ function encodePrimaryDescriptor(
   createdAt: number,
 ): Buffer {
   const block = Buffer.alloc(ISO_SECTOR);
-  const text = (offset: number, length: number, value: string) => block.write(value.padEnd(length), offset, length, "latin1");
+  const text = (offset: number, length: number, value: string) =>
+    block.write(value.padEnd(length), offset, length, "latin1");
   block.write("\x01CD001\x01", 0, "latin1");
   text(8, 32, "LINUX");
   text(40, 32, label);
@@ -163,10 +178,21 @@ function encodePrimaryDescriptor(
   block.writeUInt32LE(FIRST_FREE_SECTOR, 140);
   block.writeUInt32BE(FIRST_FREE_SECTOR + pathTableSectors, 148);
   encodeRecord(root, Buffer.from([0]), createdAt, NOTHING).copy(block, 156);
-  for (const [offset, length] of [[190, 128], [318, 128], [446, 128], [574, 128], [702, 37], [739, 37], [776, 37]] as const) {
+  for (const [offset, length] of [
+    [190, 128],
+    [318, 128],
+    [446, 128],
+    [574, 128],
+    [702, 37],
+    [739, 37],
+    [776, 37],
+  ] as const) {
     text(offset, length, offset === 574 ? "NOVA-BAREMETAL" : "");
   }
-  const stamp = `${new Date(createdAt).toISOString().replace(/[^0-9]/g, "").slice(0, 14)}00`;
+  const stamp = `${new Date(createdAt)
+    .toISOString()
+    .replace(/[^0-9]/g, "")
+    .slice(0, 14)}00`;
   for (const offset of [813, 830, 864]) block.write(`${stamp}\0`, offset, "latin1");
   block.write(`${"0".repeat(16)}\0`, 847, "latin1");
   block[881] = 1;
@@ -182,4 +208,3 @@ function both16(buffer: Buffer, offset: number, value: number): void {
   buffer.writeUInt16LE(value, offset);
   buffer.writeUInt16BE(value, offset + 2);
 }
-

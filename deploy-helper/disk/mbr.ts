@@ -44,10 +44,13 @@ export function planPartitions(request: PartitionRequest): Partition[] {
   const { diskBytes, blockSize, ephemeralMb, configDriveBytes } = request;
   for (const [name, value] of Object.entries(request)) {
     if (!Number.isSafeInteger(value) || value < 0) {
-      throw new BaremetalError("BadInput", `${name} must be a whole number, 0 or more, but is ${value}`, { data: { name } });
+      throw new BaremetalError("BadInput", `${name} must be a whole number, 0 or more, but is ${value}`, {
+        data: { name },
+      });
     }
   }
-  if (request.rootMb === 0) throw new BaremetalError("BadInput", "the root partition has no size: give the flavor a disk");
+  if (request.rootMb === 0)
+    throw new BaremetalError("BadInput", "the root partition has no size: give the flavor a disk");
   const swap = { role: "swap", type: LINUX_SWAP, sizeBytes: Math.max(1, request.swapMb) * MIB } as const;
   const root = { role: "root", type: LINUX, sizeBytes: request.rootMb * MIB } as const;
   const wanted: Pick<Partition, "role" | "type" | "sizeBytes">[] =
@@ -111,7 +114,10 @@ export interface MbrEntry {
 }
 
 /** Reads the four primary entries; undefined if the block is no MBR. Empty entries are left out. */
-export function decodeMbr(sector: Buffer, blockSize: number): { diskSignature: number; entries: MbrEntry[] } | undefined {
+export function decodeMbr(
+  sector: Buffer,
+  blockSize: number,
+): { diskSignature: number; entries: MbrEntry[] } | undefined {
   if (sector.length < 512 || sector.readUInt16LE(510) !== 0xaa55) return undefined;
   const entries: MbrEntry[] = [];
   for (let index = 0; index < 4; index++) {

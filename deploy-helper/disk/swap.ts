@@ -11,7 +11,8 @@ const MIN_PAGES = 10;
  */
 export function encodeSwapHeader(sizeBytes: number, uuid: Buffer, label: string): Buffer {
   const pages = Math.floor(sizeBytes / PAGE);
-  if (pages < MIN_PAGES) throw new BaremetalError("BadInput", `a swap area needs ${MIN_PAGES} pages of ${PAGE} bytes, not ${pages}`);
+  if (pages < MIN_PAGES)
+    throw new BaremetalError("BadInput", `a swap area needs ${MIN_PAGES} pages of ${PAGE} bytes, not ${pages}`);
   const text = Buffer.from(label);
   if (uuid.length !== 16 || text.length > 16) throw new BaremetalError("Internal", "swap: bad uuid or label");
   const page = Buffer.alloc(PAGE);

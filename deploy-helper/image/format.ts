@@ -36,7 +36,8 @@ export function recogniseFormat(head: Buffer): string | undefined {
   if (found !== undefined) return found.name;
   const start = head.toString("latin1", 0, 512).trimStart().toLowerCase();
   if (/^<(!doctype|html|\?xml)/.test(start)) return "a web page (was the download answered with an error page?)";
-  if (head.length > 0 && isText(head.subarray(0, 512))) return "text (was the download answered with an error message?)";
+  if (head.length > 0 && isText(head.subarray(0, 512)))
+    return "text (was the download answered with an error message?)";
   return undefined;
 }
 

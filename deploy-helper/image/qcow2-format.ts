@@ -55,16 +55,24 @@ export function parseQcow2Header(bytes: Buffer, fileSize: number, path: string):
 function refuseFeatures(bytes: Buffer, refuse: (reason: string) => Error): void {
   const features = bytes.readBigUInt64BE(72);
   const low = Number(features & 0xffffffffn);
-  const known = INCOMPATIBLE.dirty | INCOMPATIBLE.corrupt | INCOMPATIBLE.externalData | INCOMPATIBLE.compression | INCOMPATIBLE.extendedL2;
-  if (low & INCOMPATIBLE.externalData) throw refuse("its data is in an external file: flatten it with qemu-img convert");
+  const known =
+    INCOMPATIBLE.dirty |
+    INCOMPATIBLE.corrupt |
+    INCOMPATIBLE.externalData |
+    INCOMPATIBLE.compression |
+    INCOMPATIBLE.extendedL2;
+  if (low & INCOMPATIBLE.externalData)
+    throw refuse("its data is in an external file: flatten it with qemu-img convert");
   if (low & INCOMPATIBLE.corrupt) throw refuse("it is marked corrupt: repair it with qemu-img check -r all");
   if (low & INCOMPATIBLE.extendedL2) throw refuse("it has extended L2 entries: convert it with extended_l2=off");
-  if (low & INCOMPATIBLE.compression) throw refuse("its compression is not zlib: convert it with compression_type=zlib");
+  if (low & INCOMPATIBLE.compression)
+    throw refuse("its compression is not zlib: convert it with compression_type=zlib");
   if (features >> 32n !== 0n || (low & ~known) !== 0) {
     throw refuse(`it needs features that are not known here (0x${features.toString(16)})`);
   }
   const headerLength = bytes.readUInt32BE(100);
-  if (headerLength < 104 || headerLength > QCOW2_HEADER_BYTES) throw refuse(`its header length of ${headerLength} is out of range`);
+  if (headerLength < 104 || headerLength > QCOW2_HEADER_BYTES)
+    throw refuse(`its header length of ${headerLength} is out of range`);
 }
 
 /** One guest cluster. */
@@ -104,6 +112,7 @@ function compressedCluster(entry: bigint, header: Qcow2Header, fileSize: number,
   const moreSectors = Number((entry & ((1n << 62n) - 1n)) >> offsetBits);
   // The data ends somewhere in its last sector, and the file may end there too.
   const fileBytes = Math.min((moreSectors + 1) * 512 - (fileOffset % 512), fileSize - fileOffset);
-  if (fileBytes <= 0) throw unacceptable(path, "a compressed cluster lies outside of the file: the image was cut off or is corrupt");
+  if (fileBytes <= 0)
+    throw unacceptable(path, "a compressed cluster lies outside of the file: the image was cut off or is corrupt");
   return { kind: "compressed", fileOffset, fileBytes };
 }

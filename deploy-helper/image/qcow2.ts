@@ -145,7 +145,8 @@ export class Qcow2Image implements ImageSource {
     const plain = await inflate(packed, { maxOutputLength: clusterSize }).catch((cause: unknown) => {
       throw unacceptable(this.#path, `the compressed cluster at ${cluster.fileOffset} is corrupt`, cause);
     });
-    if (plain.length !== clusterSize) throw unacceptable(this.#path, `the compressed cluster at ${cluster.fileOffset} is short`);
+    if (plain.length !== clusterSize)
+      throw unacceptable(this.#path, `the compressed cluster at ${cluster.fileOffset} is short`);
     return plain;
   }
 }
@@ -161,6 +162,7 @@ function* pieces(offset: number, length: number, step: number): Generator<{ offs
 
 function continues(run: Run, cluster: Cluster): boolean {
   if (run.cluster.kind === "zero") return cluster.kind === "zero";
-  if (run.cluster.kind === "data") return cluster.kind === "data" && cluster.fileOffset === run.cluster.fileOffset + run.length;
+  if (run.cluster.kind === "data")
+    return cluster.kind === "data" && cluster.fileOffset === run.cluster.fileOffset + run.length;
   return false;
 }

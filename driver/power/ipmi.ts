@@ -95,8 +95,8 @@ class IpmiPowerControl implements PowerControl {
     this.#options = options;
   }
 
-  async isPowerOn(options: PowerOptions = {}): Promise<boolean> {
-    return this.#call("read the power state", options, (signal) => this.#bmc.getPower(signal));
+  isPowerOn(options: PowerOptions = {}): Promise<boolean> {
+    return this.#getPower(options);
   }
 
   powerOn(options: PowerOptions = {}): Promise<void> {
@@ -108,8 +108,8 @@ class IpmiPowerControl implements PowerControl {
   }
 
   async setBootDevicePxe(options: PowerOptions = {}): Promise<void> {
-    await this.#call("set the boot device to PXE", options, (signal) =>
-      this.#bmc.setBootDevice({ device: "pxe", persistent: true }, signal),
+    await this.#call("set the boot device to PXE", options, undefined, (limits) =>
+      this.#bmc.setBootDevice({ device: "pxe", persistent: true }, limits),
     );
   }
 
@@ -122,9 +122,9 @@ class IpmiPowerControl implements PowerControl {
     let lastError: unknown;
     do {
       try {
-        if ((await this.isPowerOn(options)) === on) return;
+        if ((await this.#getPower(options, end)) === on) return;
         if (!isSent) {
-          await this.#call(step, options, (signal) => this.#bmc.control(on ? "power-up" : "power-down", signal));
+          await this.#call(step, options, end, (limits) => this.#bmc.control(on ? "power-up" : "power-down", limits));
           isSent = true;
         }
         lastError = undefined;
@@ -142,13 +142,22 @@ class IpmiPowerControl implements PowerControl {
     );
   }
 
+  #getPower(options: PowerOptions, end?: number): Promise<boolean> {
+    return this.#call("read the power state", options, end, (limits) => this.#bmc.getPower(limits));
+  }
+
+  /** One operation with its own deadline, which never outlives `end`, that of the whole action. */
   async #call<T>(
     operation: string,
     options: PowerOptions,
-    run: (options: { signal?: AbortSignal }) => Promise<T>,
+    end: number | undefined,
+    run: (limits: { deadlineMs: number; signal?: AbortSignal }) => Promise<T>,
   ): Promise<T> {
+    const { clock, operationDeadlineMs } = this.#options;
+    const left = end === undefined ? operationDeadlineMs : Math.max(1, end - clock.now());
+    const deadlineMs = Math.min(operationDeadlineMs, left);
     try {
-      return await run(options.signal ? { signal: options.signal } : {});
+      return await run(options.signal ? { deadlineMs, signal: options.signal } : { deadlineMs });
     } catch (error) {
       throw powerError(error, operation, this.#name);
     }

@@ -48,9 +48,13 @@ async function newestPackage(say: Say): Promise<{ name: string; version: string 
   await run("apt-get", ["update", "-q"], { deadlineMs: 180_000 });
   const now = await lookUp();
   if (now) return now;
-  throw new BaremetalError("NotFound", `apt knows no ${META_PACKAGE}: the lab needs Debian 12 (or newer) sources in apt`, {
-    data: { kind: "package", id: META_PACKAGE },
-  });
+  throw new BaremetalError(
+    "NotFound",
+    `apt knows no ${META_PACKAGE}: the lab needs Debian 12 (or newer) sources in apt`,
+    {
+      data: { kind: "package", id: META_PACKAGE },
+    },
+  );
 }
 
 /** The package that the meta package depends on today, and its candidate version. */
@@ -68,7 +72,8 @@ async function unpack(packageAndVersion: string, target: string): Promise<void> 
   const asWhoever = ["-o", "APT::Sandbox::User="];
   await run("apt-get", [...asWhoever, "download", "-q", packageAndVersion], { cwd: download, deadlineMs: 300_000 });
   const file = (await readdir(download)).find((entry) => entry.endsWith(".deb"));
-  if (file === undefined) throw new BaremetalError("Internal", `apt-get download ${packageAndVersion} left no .deb file`);
+  if (file === undefined)
+    throw new BaremetalError("Internal", `apt-get download ${packageAndVersion} left no .deb file`);
   await run("dpkg-deb", ["-x", join(download, file), join(target, "root")]);
   for (const entry of ["boot", "lib"]) await rename(join(target, "root", entry), join(target, entry));
   for (const entry of ["root", "download"]) await rm(join(target, entry), { recursive: true });

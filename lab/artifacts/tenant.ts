@@ -33,7 +33,12 @@ const ROOT_MB = 200;
 const FILLER_MB = 150;
 
 /** Builds the tenant's qcow2, about 160 MB, or takes it from the cache. */
-export async function buildTenantImage(cache: ArtifactCache, kernel: Kernel, init: string, say: Say): Promise<DiskImage> {
+export async function buildTenantImage(
+  cache: ArtifactCache,
+  kernel: Kernel,
+  init: string,
+  say: Say,
+): Promise<DiskImage> {
   const busybox = await readFile(BUSYBOX);
   const inputs = ["tenant v1", String(ROOT_MB), String(FILLER_MB), kernel.image, init, ...APPLETS, busybox];
   const folder = await cache.folder("tenant", inputs, async (target) => {
@@ -57,13 +62,17 @@ export async function prepareForeignImage(cache: ArtifactCache, path: string, sa
   const info = JSON.parse(await run("qemu-img", ["info", "--output=json", path])) as { format: string };
   const format = info.format === "qcow2" ? "qcow2" : "raw";
   const { size, mtimeMs, ino } = await stat(path);
-  const folder = await cache.folder("image", ["v1", path, String(size), String(mtimeMs), String(ino)], async (target) => {
-    say.line(`image: hashing the raw content of ${path}`);
-    const raw = join(target, "content.raw");
-    await run("qemu-img", ["convert", "-f", format, "-O", "raw", path, raw], { deadlineMs: 600_000 });
-    await writeFile(join(target, "content.json"), JSON.stringify(await contentOf(raw)));
-    await rm(raw);
-  });
+  const folder = await cache.folder(
+    "image",
+    ["v1", path, String(size), String(mtimeMs), String(ino)],
+    async (target) => {
+      say.line(`image: hashing the raw content of ${path}`);
+      const raw = join(target, "content.raw");
+      await run("qemu-img", ["convert", "-f", format, "-O", "raw", path, raw], { deadlineMs: 600_000 });
+      await writeFile(join(target, "content.json"), JSON.stringify(await contentOf(raw)));
+      await rm(raw);
+    },
+  );
   return { ...(await describe(path, join(folder, "content.json"), true)), format };
 }
 

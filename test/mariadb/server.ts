@@ -131,9 +131,14 @@ export class MariaDbServer {
     const cache = join(homedir(), ".cache", "nova-baremetal");
     const template = join(cache, "mariadb-template");
     if (!existsSync(template)) {
-      await mkdir(cache, { recursive: true });
+      const hasCache = await mkdir(cache, { recursive: true }).then(
+        () => true,
+        () => false,
+      );
+      if (!hasCache) return installSystemTables(data);
       const draft = await mkdtemp(`${template}.`);
       await installSystemTables(draft);
+      // Another run may have been first: its template is as good.
       await rename(draft, template).catch(() => rm(draft, { recursive: true, force: true }));
     }
     await cp(template, data, { recursive: true });

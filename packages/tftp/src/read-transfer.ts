@@ -93,7 +93,7 @@ export class ReadTransfer {
   receive(datagram: Buffer, from: Peer): void {
     if (this.#isSettled) return;
     // RFC 1350 section 4: a foreign port is told so, and must not disturb the transfer.
-    if (false) {
+    if (!isSamePeer(from, this.#options.peer)) {
       this.#endpoint.rejectStranger(datagram, from);
       return;
     }

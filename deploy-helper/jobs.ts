@@ -1,0 +1,204 @@
+// The persistent queue: claims rows, runs some at a time under leases, hands back or resumes what a dead helper left (R3, R4).
+import type { DeploymentRecord } from "../db/records.ts";
+import type { Clock } from "../lib/clock.ts";
+import { describeError } from "../lib/errors.ts";
+import type { Logger } from "../lib/log.ts";
+import type { DeploymentOutcome } from "./deployment.ts";
+import { Lease, type LeaseStore } from "./lease.ts";
+import { type EventSink, Timeline } from "./timeline.ts";
+
+/** The rows. */
+export interface JobStore extends LeaseStore {
+  claim(holder: string, leaseMs: number): Promise<DeploymentRecord | undefined>;
+  complete(id: number, holder: string, outcome: DeploymentOutcome): Promise<boolean>;
+  fail(id: number, holder: string | null, error: string): Promise<boolean>;
+}
+
+export interface JobQueueOptions {
+  readonly store: JobStore;
+  readonly events: EventSink;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Names this process in the rows; unique among all processes, ever. */
+  readonly name: string;
+  readonly workers: number;
+  readonly leaseMs: number;
+  /** For one job, from its claim; 0: none. */
+  readonly jobDeadlineMs: number;
+  readonly pollMs: number;
+  readonly run: (row: DeploymentRecord, timeline: Timeline, signal: AbortSignal) => Promise<DeploymentOutcome>;
+}
+
+/** A job that killed its helper so often is not tried again. */
+const MAX_ATTEMPTS = 5;
+
+export class JobQueue {
+  readonly #options: JobQueueOptions;
+  readonly #running = new Map<Promise<void>, Lease>();
+  readonly #loop: Promise<void>;
+  #isClosing = false;
+  #isWoken = false;
+  #wake = new AbortController();
+  #claims = 0;
+
+  constructor(options: JobQueueOptions) {
+    this.#options = options;
+    this.#loop = this.#work();
+  }
+
+  /** Looks for work now rather than at the next poll. */
+  wake(): void {
+    this.#isWoken = true;
+    this.#wake.abort();
+  }
+
+  /** Takes no more work; lets running jobs finish for `drainMs`, then stops them and gives their leases to other helpers. */
+  async close(drainMs: number): Promise<void> {
+    this.#isClosing = true;
+    this.wake();
+    await this.#loop;
+    const drained = new AbortController();
+    const timeout = this.#options.clock.sleep(drainMs, drained.signal).then(
+      () => {
+        for (const lease of this.#running.values()) lease.stop("shutdown", "this deploy helper is shutting down");
+      },
+      () => {},
+    );
+    while (this.#running.size > 0) await Promise.race(this.#running.keys());
+    drained.abort();
+    await timeout;
+  }
+
+  async #work(): Promise<void> {
+    const { workers, clock, pollMs } = this.#options;
+    while (!this.#isClosing) {
+      const hasRoom = this.#running.size < workers;
+      if (hasRoom && (await this.#claim())) continue;
+      if (this.#isWoken && hasRoom) {
+        // Woken while we looked: look again.
+        this.#resetWake();
+        continue;
+      }
+      try {
+        if (!this.#isClosing) await clock.sleep(pollMs, this.#wake.signal);
+      } catch {
+        // Woken.
+      }
+      this.#resetWake();
+    }
+  }
+
+  #resetWake(): void {
+    this.#isWoken = false;
+    if (this.#wake.signal.aborted) this.#wake = new AbortController();
+  }
+
+  async #claim(): Promise<boolean> {
+    const { store, leaseMs, logger, name } = this.#options;
+    // A holder per claim: a job that we lose and get again must not look like the one we lost.
+    const holder = `${name}/${++this.#claims}`;
+    try {
+      const row = await store.claim(holder, leaseMs);
+      if (row === undefined) return false;
+      this.#start(row, holder);
+      return true;
+    } catch (error) {
+      logger.warn(`could not look for work: ${describeError(error)}`);
+      return false;
+    }
+  }
+
+  #start(row: DeploymentRecord, holder: string): void {
+    const { store, events, clock, logger, leaseMs } = this.#options;
+    const timeline = new Timeline(events, clock, logger, row);
+    const lease = new Lease({ store, clock, logger, id: row.id, holder, leaseMs, progress: () => timeline.progress });
+    const job: Promise<void> = this.#runJob(row, holder, lease, timeline)
+      .catch((error: unknown) => logger.error(`deployment ${row.id}: ${describeError(error)}`))
+      .finally(async () => {
+        await lease.end();
+        this.#running.delete(job);
+        this.wake();
+      });
+    this.#running.set(job, lease);
+  }
+
+  async #runJob(row: DeploymentRecord, holder: string, lease: Lease, timeline: Timeline): Promise<void> {
+    const { run, store } = this.#options;
+    const finished = new AbortController();
+    const deadline = this.#watchDeadline(row, lease, finished.signal);
+    try {
+      if (row.attempts > MAX_ATTEMPTS) {
+        await this.#fail(
+          row,
+          holder,
+          lease,
+          timeline,
+          `given up: ${MAX_ATTEMPTS} attempts of the deploy helper ended without an end`,
+        );
+        return;
+      }
+      const text =
+        row.attempts > 1
+          ? `attempt ${row.attempts}: the helper before did not finish; starting the write again`
+          : "claimed";
+      await timeline.note("claim", "info", text, { holder, attempt: row.attempts });
+      const outcome = await run(row, timeline, lease.signal);
+      const isOurs = await this.#insist(lease, () => store.complete(row.id, holder, outcome));
+      if (isOurs) await timeline.note("deploy complete", "info", "the image is on the disk", outcome.result);
+      else
+        await timeline.note(
+          "deploy complete",
+          "error",
+          "the deployment was ended by somebody else before it was complete",
+        );
+    } catch (error) {
+      await this.#fail(row, holder, lease, timeline, describeError(error));
+    } finally {
+      finished.abort();
+      await deadline;
+    }
+  }
+
+  async #fail(row: DeploymentRecord, holder: string, lease: Lease, timeline: Timeline, cause: string): Promise<void> {
+    const { store } = this.#options;
+    if (lease.stopped === "lost") {
+      await timeline.note("stopped", "info", cause);
+      return;
+    }
+    if (lease.stopped === "shutdown") {
+      // A lease of no length: the next helper that looks takes the job.
+      await store.renew(row.id, holder, 0, timeline.progress);
+      await timeline.note("handed back", "info", "this helper is shutting down; another one will begin again");
+      return;
+    }
+    const isOurs = await this.#insist(lease, () => store.fail(row.id, holder, cause));
+    if (isOurs) await timeline.note("deploy failed", "error", cause);
+    // Ended by the driver meanwhile: it waits for the lease, so give that up at once.
+    else await store.renew(row.id, holder, 0, timeline.progress);
+  }
+
+  /** Writes an end; while the database is away, tries again for as long as the lease is ours. */
+  async #insist(lease: Lease, write: () => Promise<boolean>): Promise<boolean> {
+    const { clock, logger } = this.#options;
+    for (;;) {
+      try {
+        return await write();
+      } catch (error) {
+        if (lease.stopped === "lost" || lease.stopped === "shutdown") throw error;
+        logger.warn(`the end of a deployment could not be written: ${describeError(error)}`);
+      }
+      await clock.sleep(500);
+    }
+  }
+
+  async #watchDeadline(row: DeploymentRecord, lease: Lease, finished: AbortSignal): Promise<void> {
+    const { clock, jobDeadlineMs } = this.#options;
+    if (jobDeadlineMs <= 0) return;
+    try {
+      await clock.sleep(jobDeadlineMs, finished);
+      lease.stop("deadline", `deployment ${row.id} took longer than ${jobDeadlineMs} ms`, "DeadlineExceeded");
+    } catch {
+      // The job ended in time.
+    }
+  }
+}

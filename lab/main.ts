@@ -1,0 +1,159 @@
+// `npm run lab`, the outer process: looks at the computer, builds what is booted, starts the inner process in its
+// namespaces, and lends it what only the outside can give: a port for the API, Ctrl-C, and the last clean-up.
+import { mkdir, mkdtemp, readdir, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { BaremetalError, describeError } from "../lib/errors.ts";
+import { buildArtifacts } from "./artifacts/artifacts.ts";
+import { FLAVOR_NAME, IMAGE_NAME, KEY_NAME } from "./enrol.ts";
+import { Forwarder } from "./forward.ts";
+import { MACHINE_DISK_BYTES } from "./machine.ts";
+import { InnerProcess } from "./namespace.ts";
+import { API_PORT } from "./nova-conf.ts";
+import { type LabOptions, parseLabOptions, USAGE } from "./options.ts";
+import type { LabMessage, LabPlan, LabResult } from "./plan.ts";
+import { findNamespaceWay, pathWithSbin, requirePackages } from "./prerequisites.ts";
+import { type RackFolders, removeRunState } from "./rack.ts";
+import { Say } from "./say.ts";
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const KEPT_RUNS = 5;
+const SHARED_MEMORY = "/dev/shm";
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  let options: LabOptions | undefined;
+  try {
+    options = parseLabOptions(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${describeError(error)}\n\n${USAGE}`);
+    return 2;
+  }
+  if (options === undefined) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const say = new Say({ write: (text) => process.stderr.write(text), verbose: options.verbose });
+  try {
+    return await runOuter(options, say);
+  } catch (error) {
+    say.line(`FAILED: ${describeError(error)}`);
+    return 1;
+  }
+}
+
+async function runOuter(options: LabOptions, say: Say): Promise<number> {
+  const startedAt = Date.now();
+  process.env.PATH = pathWithSbin();
+  await requirePackages(options.db);
+  if (!options.fromSource) await requireBuild();
+  const way = await findNamespaceWay();
+  say.line(`this computer can do it: ${way.description}`);
+  const artifacts = await buildArtifacts(join(ROOT, ".lab/cache"), options.image, say);
+  say.line(`kernel ${artifacts.kernelRelease}, ramdisks and tenant image are there (.lab/cache)`);
+  const folders = await makeFolders(options);
+  const plan: LabPlan = { options, folders, artifacts, startedAt };
+  const planFile = join(folders.state, "plan.json");
+  await writeFile(planFile, JSON.stringify(plan), { mode: 0o600 });
+  try {
+    return await runInner(way, planFile, options, say);
+  } finally {
+    await removeRunState(folders, options.keepDisks);
+  }
+}
+
+async function runInner(
+  way: Awaited<ReturnType<typeof findNamespaceWay>>,
+  planFile: string,
+  options: LabOptions,
+  say: Say,
+): Promise<number> {
+  let forwarder: Promise<Forwarder> | undefined;
+  let passwordFile = "";
+  let result: LabResult | undefined;
+  const onMessage = (message: LabMessage) => {
+    if (message.event === "result") result = message.result;
+    if (message.event === "api") {
+      passwordFile = message.passwordFile;
+      forwarder = listen(message.socket);
+      forwarder.then(
+        ({ port }) => say.line(`API: http://127.0.0.1:${port}/ (identity, compute, image; forwarded into the rack)`),
+        (error: unknown) => say.line(`the API cannot be reached from outside: ${describeError(error)}`),
+      );
+    }
+    if (message.event === "up") void forwarder?.then(({ port }) => say.block(commandsToTry(port, passwordFile)));
+  };
+  const inner = new InnerProcess(way, planFile, onMessage);
+  const stop = () => inner.stop();
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.on(signal, stop);
+  try {
+    const status = await inner.ended;
+    if (options.isOnce && result) process.stdout.write(`${JSON.stringify(result)}\n`);
+    return status;
+  } finally {
+    for (const signal of signals) process.off(signal, stop);
+    await forwarder?.then((one) => one.close()).catch(() => {});
+  }
+}
+
+/** On the API's own port if it is free outside as well, else on any. */
+async function listen(socket: string): Promise<Forwarder> {
+  const at = (port: number) => Forwarder.listen({ host: "127.0.0.1", port }, { path: socket });
+  return at(API_PORT).catch(() => at(0));
+}
+
+async function requireBuild(): Promise<void> {
+  const isBuilt = await stat(join(ROOT, "dist/bin/baremetal-compute.js")).then(
+    () => true,
+    () => false,
+  );
+  if (isBuilt) return;
+  throw new BaremetalError("BadInput", "the services are not built: run npm run build first, or use --from-source");
+}
+
+async function makeFolders(options: LabOptions): Promise<RackFolders> {
+  const runs = join(ROOT, ".lab/run");
+  await mkdir(runs, { recursive: true });
+  for (const old of (await readdir(runs)).sort().slice(0, -KEPT_RUNS)) {
+    await rm(join(runs, old), { recursive: true, force: true });
+  }
+  const name = `${new Date().toISOString().replace(/[-:]/g, "").slice(0, 15)}-${process.pid}`;
+  const logs = join(runs, name);
+  const state = join(logs, "state");
+  await mkdir(state, { recursive: true, mode: 0o755 });
+  const sockets = await mkdtemp(join(tmpdir(), "nova-lab-"));
+  const disks = options.keepDisks ? join(ROOT, ".lab/disks") : join(await diskPlace(options, logs), `nova-lab-${name}`);
+  await mkdir(disks, { recursive: true, mode: 0o700 });
+  return { root: ROOT, logs, state, disks, sockets };
+}
+
+/** Shared memory if there is room for what a deployment writes; the disks are sparse. */
+async function diskPlace(options: LabOptions, otherwise: string): Promise<string> {
+  const free = await statfs(SHARED_MEMORY).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => 0,
+  );
+  return free > 2 * (options.nodes + 1) * MACHINE_DISK_BYTES ? SHARED_MEMORY : otherwise;
+}
+
+function commandsToTry(port: number, passwordFile: string): string {
+  return `
+The rack is up. In another terminal:
+
+  export OS_AUTH_URL=http://127.0.0.1:${port}/identity/v3 OS_IDENTITY_API_VERSION=3 OS_REGION_NAME=RegionOne
+  export OS_USERNAME=admin OS_PASSWORD="$(cat ${passwordFile})" OS_PROJECT_NAME=admin
+  export OS_USER_DOMAIN_NAME=Default OS_PROJECT_DOMAIN_NAME=Default
+  nova list
+  nova show tenant0
+  nova boot --poll --flavor ${FLAVOR_NAME} --image ${IMAGE_NAME} --key-name ${KEY_NAME} --nic none another
+  nova delete another
+  openstack image list
+  token=$(openstack token issue -f value -c id)
+  curl -s -H "X-Auth-Token: $token" http://127.0.0.1:${port}/compute/v2.1/os-baremetal-nodes
+
+One machine is free for "another". Ctrl-C ends everything.
+`;
+}
