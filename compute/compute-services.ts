@@ -48,6 +48,8 @@ export interface ComputeServicesOptions {
   readonly reportIntervalMs?: number;
   /** Default 60 s. */
   readonly serviceDownMs?: number;
+  /** A row in the middle of something, that nothing works on, is taken up after this time; default 60 s. */
+  readonly orphanAgeMs?: number;
 }
 
 /** What stands in for nova-conductor, nova-scheduler and nova-compute's manager. */
@@ -81,6 +83,7 @@ export class ComputeServices {
       ...shared,
       computeNodes,
       services,
+      onPass: () => this.#recover(options.orphanAgeMs ?? 60_000),
       ...(intervalMs === undefined ? {} : { intervalMs }),
     });
     this.#builder = new InstanceBuilder({
@@ -109,20 +112,10 @@ export class ComputeServices {
 
   /** Recovers what a restart cut off, reports the nodes, and goes on reporting. */
   async start(): Promise<void> {
-    const { host, driver, clock, logger, repositories } = this.#options;
     await this.imageStore.recover();
+    await this.reporter.refresh();
+    await this.#recover(0);
     await this.reporter.start();
-    await recoverInstances({
-      host,
-      driver,
-      clock,
-      logger,
-      instances: repositories.instances,
-      deployments: repositories.deployments,
-      service: this.instances,
-      builder: this.#builder,
-      tasks: this.tasks,
-    });
   }
 
   /** Reports now what changed; a failure is logged, for the next pass reports it again. */
@@ -130,6 +123,13 @@ export class ComputeServices {
     await this.reporter.refresh().catch((error: unknown) => {
       this.#options.logger.error(`the resource report failed: ${describeError(error)}`);
     });
+  }
+
+  #recover(minAgeMs: number): Promise<void> {
+    const { host, driver, clock, logger, repositories } = this.#options;
+    const { instances, deployments } = repositories;
+    const parts = { service: this.instances, builder: this.#builder, tasks: this.tasks };
+    return recoverInstances({ host, driver, clock, logger, instances, deployments, ...parts }, minAgeMs);
   }
 
   /** Aborts and drains the background work, then ends the reports. Requests must have ended before. */

@@ -21,5 +21,6 @@ export function faultOf(error: unknown, nowMs: number, context = "", details: re
 
 /** True if another node would fail the same way: the cause is what the user gave. */
 export function isUsersMistake(error: unknown): boolean {
+  if (isBaremetalError(error, "NotFound")) return error.data.kind === "image";
   return isBaremetalError(error, "BadInput") || isBaremetalError(error, "ImageUnacceptable");
 }

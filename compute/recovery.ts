@@ -26,54 +26,70 @@ export interface RecoveryOptions {
 const RESUMABLE = new Set(["prepared", "queued", "deploying", "deploy complete", "active"]);
 
 /**
- * Starts the work that a restart cut off, for the instances of this host; to be called once, before new requests.
+ * Starts the work that was cut off, for the instances of this host: by a restart (`minAgeMs` 0, before new requests), or by
+ * a database that was away for a while (rows that nothing works on and nobody has written for `minAgeMs`).
  * A build with a live deployment goes on waiting for it; another build is undone and becomes ERROR; `deleting` and power
  * actions are done again.
  */
-export async function recoverInstances(options: RecoveryOptions): Promise<void> {
-  const { instances, host, service, tasks, builder, logger } = options;
-  const mine = (await instances.list()).filter(
-    (one) => one.host === host || (one.host === null && one.launchedOn === host),
-  );
-  for (const instance of mine) {
-    if (instance.taskState === "deleting") {
-      logger.info(`deletion of instance ${instance.uuid} is resumed`, { instance: instance.uuid });
-      service.startDelete(instance.uuid);
-    } else if (instance.vmState === "building") {
-      const live = await liveDeployment(options, instance);
-      if (live === undefined) {
-        tasks.start(instance.uuid, "undo", (signal) => undo(options, instance, signal));
-      } else {
-        logger.info(`deployment ${live.id} of instance ${instance.uuid} is picked up again: ${live.state}`, {
-          instance: instance.uuid,
-        });
-        const current = { ...instance, node: live.nodeUuid };
-        tasks.start(instance.uuid, "build", (signal) => builder.resume(current, signal));
-      }
-    } else if (instance.taskState !== null && !service.resumePower(instance)) {
-      await instances.update(instance.uuid, { taskState: null }, { expectedTaskState: instance.taskState });
-    }
+export async function recoverInstances(options: RecoveryOptions, minAgeMs = 0): Promise<void> {
+  const { instances, host, tasks, clock } = options;
+  for (const instance of await instances.list()) {
+    const isMine = instance.host === host || (instance.host === null && instance.launchedOn === host);
+    const isOldEnough = clock.now() - instance.updatedAt.getTime() >= minAgeMs;
+    if (isMine && isOldEnough && !tasks.isRunning(instance.uuid)) await recoverInstance(options, instance);
   }
 }
 
-async function liveDeployment(
+async function recoverInstance(options: RecoveryOptions, instance: InstanceRecord): Promise<void> {
+  const { instances, service, tasks, builder, logger } = options;
+  if (instance.taskState === "deleting") {
+    logger.info(`deletion of instance ${instance.uuid} is resumed`, { instance: instance.uuid });
+    service.startDelete(instance.uuid);
+  } else if (instance.vmState === "building") {
+    const latest = await latestDeployment(options, instance);
+    if (latest === undefined || !RESUMABLE.has(latest.state)) {
+      tasks.start(instance.uuid, "undo", (signal) => undo(options, instance, latest, signal));
+      return;
+    }
+    logger.info(`deployment ${latest.id} of instance ${instance.uuid} is picked up again: ${latest.state}`, {
+      instance: instance.uuid,
+    });
+    const current = { ...instance, node: latest.nodeUuid };
+    tasks.start(instance.uuid, "build", (signal) => builder.resume(current, signal));
+  } else if (instance.taskState !== null && !service.resumePower(instance)) {
+    await instances.update(instance.uuid, { taskState: null }, { expectedTaskState: instance.taskState });
+  }
+}
+
+async function latestDeployment(
   options: RecoveryOptions,
   instance: InstanceRecord,
 ): Promise<DeploymentRecord | undefined> {
   const attempts = await options.deployments.listByInstance(instance.uuid);
-  const latest = attempts.reduce<DeploymentRecord | undefined>(
+  return attempts.reduce<DeploymentRecord | undefined>(
     (best, one) => (best === undefined || one.id > best.id ? one : best),
     undefined,
   );
-  return latest !== undefined && RESUMABLE.has(latest.state) ? latest : undefined;
 }
 
-async function undo(options: RecoveryOptions, instance: InstanceRecord, signal: AbortSignal): Promise<void> {
+/** The cause of an instance's failure: what its deployment says of itself, if it had failed by then. */
+function causeOf(latest: DeploymentRecord | undefined): BaremetalError {
+  const error = latest?.error;
+  const text =
+    error === null || error === undefined
+      ? "The compute service was restarted while it built the instance, before its node was powered on; boot it again."
+      : `Build on node ${latest?.nodeUuid} failed: ${error}`;
+  return new BaremetalError("DeployFailed", text);
+}
+
+async function undo(
+  options: RecoveryOptions,
+  instance: InstanceRecord,
+  latest: DeploymentRecord | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   const { instances, driver, clock } = options;
-  const cause = new BaremetalError(
-    "DeployFailed",
-    "The compute service was restarted while it built the instance, before its node was powered on; boot it again.",
-  );
+  const cause = causeOf(latest);
   const details: string[] = [];
   try {
     await driver.destroy(instance, { signal });

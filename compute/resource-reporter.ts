@@ -15,6 +15,8 @@ export interface ResourceReporterOptions {
   readonly logger: Logger;
   /** Between passes; default 10 s. */
   readonly intervalMs?: number;
+  /** Called after each pass of the loop; what it throws is logged. */
+  readonly onPass?: () => Promise<void>;
 }
 
 /** Keeps nova.compute_nodes and the heartbeat of nova.services true for one host. */
@@ -71,16 +73,19 @@ export class ResourceReporter {
   }
 
   async #run(): Promise<void> {
-    const { clock, logger, intervalMs = 10_000 } = this.#options;
+    const { clock, logger, onPass, intervalMs = 10_000 } = this.#options;
     for (;;) {
       try {
         await clock.sleep(intervalMs, this.#stop.signal);
       } catch {
         return;
       }
-      await this.refresh().catch((error: unknown) =>
-        logger.error(`the resource report failed: ${describeError(error)}`),
-      );
+      try {
+        await this.refresh();
+        await onPass?.();
+      } catch (error) {
+        logger.error(`the resource report failed: ${describeError(error)}`);
+      }
     }
   }
 

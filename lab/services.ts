@@ -42,7 +42,7 @@ export class Services {
     const configured = [...args, "--config-file", options.configFile, "db", "sync"];
     await run(command, configured, { env: services.#environment(), deadlineMs: 60_000, signal: options.signal });
     try {
-      const names = ["baremetal-tftp", "baremetal-compute"];
+      const names = ["baremetal-tftp", "baremetal-deploy-helper", "baremetal-compute"];
       const started = await Promise.allSettled(names.map((name) => services.#start(name)));
       for (const outcome of started) if (outcome.status === "rejected") throw outcome.reason;
     } catch (error) {

@@ -136,7 +136,7 @@ find_disk
 export_disk
 # Listening comes before the call: a quick helper must find the port open.
 wait_for_done &
-call "" || give_up "the deploy helper at $server:10000 never took the call"
+call "" || { silent=$server; server=; give_up "the deploy helper at $silent:10000 never took the call"; }
 say "called http://$server:10000/"
 while [ ! -e /tmp/done ]; do sleep 0.1; done
 say "told done, rebooting"

@@ -17,7 +17,8 @@ describe("compute: the life of an instance", () => {
       return server["OS-EXT-STS:task_state"] === null && server.status !== "BUILD" ? server : undefined;
     });
   const free = async () => (await bench.repositories.nodes.list({ associated: false })).length;
-  const gone = (id: string) => until(`${id} to be gone`, async () => (await bench.call("GET", `/servers/${id}`)).status === 404);
+  const gone = (id: string) =>
+    until(`${id} to be gone`, async () => (await bench.call("GET", `/servers/${id}`)).status === 404);
   const atSpawn = (count = 1) =>
     until("a spawn", async () => bench.driver.calls.filter((call) => call.startsWith("spawn")).length >= count);
 
@@ -26,7 +27,10 @@ describe("compute: the life of an instance", () => {
     const id = await bench.boot("a");
     const server = await settled(id);
     expect(server).to.include({ status: "ACTIVE", progress: 100, "OS-EXT-SRV-ATTR:hypervisor_hostname": node.uuid });
-    expect((await bench.call("GET", "/os-hypervisors/detail")).body.hypervisors[0]).to.include({ free_ram_mb: 0, running_vms: 1 });
+    expect((await bench.call("GET", "/os-hypervisors/detail")).body.hypervisors[0]).to.include({
+      free_ram_mb: 0,
+      running_vms: 1,
+    });
     expect((await bench.call("DELETE", `/servers/${id}`)).status).to.equal(204);
     expect((await bench.call("DELETE", `/servers/${id}`)).status).to.be.oneOf([204, 404]);
     await gone(id);
@@ -70,7 +74,10 @@ describe("compute: the life of an instance", () => {
     const good = await bench.enrol("52:54:00:00:00:02");
     const cause = new BaremetalError("PeerUnreachable", "the BMC 10.0.0.7 did not answer within 10 s");
     bench.driver.behaviour.failSpawn = (uuid) => (uuid === bad.uuid ? cause : undefined);
-    expect(await settled(await bench.boot("a"))).to.include({ status: "ACTIVE", "OS-EXT-SRV-ATTR:hypervisor_hostname": good.uuid });
+    expect(await settled(await bench.boot("a"))).to.include({
+      status: "ACTIVE",
+      "OS-EXT-SRV-ATTR:hypervisor_hostname": good.uuid,
+    });
 
     bench.driver.calls.length = 0;
     bench.driver.behaviour.failSpawn = () => cause;
@@ -86,7 +93,8 @@ describe("compute: the life of an instance", () => {
   it("does not try another node when the image is at fault", async () => {
     await bench.enrol("52:54:00:00:00:01");
     await bench.enrol("52:54:00:00:00:02");
-    bench.driver.behaviour.failSpawn = () => new BaremetalError("ImageUnacceptable", "the qcow2 image has a backing file");
+    bench.driver.behaviour.failSpawn = () =>
+      new BaremetalError("ImageUnacceptable", "the qcow2 image has a backing file");
     const server = await settled(await bench.boot("a"));
     expect(server.fault.message).to.include("the qcow2 image has a backing file");
     expect(bench.driver.calls).to.have.length(1);
@@ -135,7 +143,9 @@ describe("compute: the life of an instance", () => {
     const act = (body: object) => bench.call("POST", `/servers/${id}/action`, body);
     const start = await act({ "os-start": null });
     expect(start.status).to.equal(409);
-    expect(start.body.conflictingRequest.message).to.equal(`Cannot 'start' instance ${id} while it is in vm_state active`);
+    expect(start.body.conflictingRequest.message).to.equal(
+      `Cannot 'start' instance ${id} while it is in vm_state active`,
+    );
     bench.driver.behaviour.failPower = () => new BaremetalError("PeerUnreachable", "the BMC 10.0.0.7 did not answer");
     expect((await act({ "os-stop": null })).status).to.equal(202);
     const failed = await settled(id);
@@ -143,7 +153,9 @@ describe("compute: the life of an instance", () => {
     expect(failed.fault.message).to.equal("stop failed: the BMC 10.0.0.7 did not answer");
     delete bench.driver.behaviour.failPower;
     await act({ "os-stop": null });
-    expect(await settled(id)).to.include({ status: "SHUTOFF", "OS-EXT-STS:power_state": 4 }).and.not.have.property("fault");
+    expect(await settled(id))
+      .to.include({ status: "SHUTOFF", "OS-EXT-STS:power_state": 4 })
+      .and.not.have.property("fault");
     expect((await act({ "os-stop": null })).status).to.equal(409);
     expect((await act({ reboot: { type: "SOFT" } })).status).to.equal(409);
     expect((await act({ reboot: { type: "HARD" } })).status).to.equal(202);
@@ -154,7 +166,10 @@ describe("compute: the life of an instance", () => {
     await bench.enrol("52:54:00:00:00:01");
     bench.driver.behaviour.holdAt = "prepared";
     const id = await bench.boot("a");
-    await until("prepared", async () => (await bench.repositories.nodes.getByInstanceUuid(id))?.taskState === "prepared");
+    await until(
+      "prepared",
+      async () => (await bench.repositories.nodes.getByInstanceUuid(id))?.taskState === "prepared",
+    );
     await bench.restart();
     expect(await bench.server(id)).to.include({ status: "BUILD", "OS-EXT-STS:task_state": "spawning" });
     await until("the resume", async () => bench.driver.calls.includes("resume a"));
@@ -166,7 +181,10 @@ describe("compute: the life of an instance", () => {
     await bench.enrol("52:54:00:00:00:01");
     bench.driver.behaviour.holdAt = "prepared";
     const id = await bench.boot("a");
-    await until("prepared", async () => (await bench.repositories.nodes.getByInstanceUuid(id))?.taskState === "prepared");
+    await until(
+      "prepared",
+      async () => (await bench.repositories.nodes.getByInstanceUuid(id))?.taskState === "prepared",
+    );
     bench.driver.behaviour.failSpawn = () => new BaremetalError("DeployFailed", "the ramdisk said: no disk");
     await bench.restart(async () => {
       delete bench.driver.behaviour.holdAt;
@@ -203,10 +221,44 @@ describe("compute: the life of an instance", () => {
     expect(await settled(second)).to.include({ status: "SHUTOFF" });
   });
 
+  it("after a restart a deployment that failed in the meantime is the instance's failure, by its own words", async () => {
+    await bench.enrol("52:54:00:00:00:01");
+    bench.driver.behaviour.holdAt = "prepared";
+    const id = await bench.boot("a");
+    await until(
+      "prepared",
+      async () => (await bench.repositories.nodes.getByInstanceUuid(id))?.taskState === "prepared",
+    );
+    await bench.restart(async () => {
+      const [deployment] = await bench.repositories.deployments.listByInstance(id);
+      await bench.repositories.deployments.fail(deployment!.id, null, "the ramdisk said: no disk");
+    });
+    const server = await settled(id);
+    expect(server.fault.message).to.match(/^Build on node .* failed: the ramdisk said: no disk$/);
+    expect(await free()).to.equal(1);
+  });
+
+  it("takes up work that was lost while it ran, such as by a database that was away", async () => {
+    const other = await ApiBench.open({ reportIntervalMs: 20, orphanAgeMs: 200 });
+    try {
+      await other.furnish();
+      await other.enrol("52:54:00:00:00:01");
+      const id = await other.boot("a");
+      await until("ACTIVE", async () => (await other.server(id)).status === "ACTIVE");
+      await other.repositories.instances.update(id, { taskState: "deleting" });
+      await until("the delete", async () => (await other.call("GET", `/servers/${id}`)).status === 404);
+      expect(other.driver.calls.at(-1)).to.equal("destroy a");
+    } finally {
+      await other.close();
+    }
+  });
+
   it("reports nodes at once after they are enrolled, and forgets them when they are gone", async () => {
     const node = await bench.enrol("52:54:00:00:00:01");
     const names = async () =>
-      (await bench.call("GET", "/os-hypervisors")).body.hypervisors.map((one: { hypervisor_hostname: string }) => one.hypervisor_hostname);
+      (await bench.call("GET", "/os-hypervisors")).body.hypervisors.map(
+        (one: { hypervisor_hostname: string }) => one.hypervisor_hostname,
+      );
     expect(await names()).to.deep.equal([node.uuid]);
     expect((await bench.call("DELETE", `/os-baremetal-nodes/${node.id}`)).status).to.equal(202);
     expect(await names()).to.deep.equal([]);

@@ -33,6 +33,7 @@ export interface ApiBenchOptions {
   readonly usersFile?: string;
   readonly maxImageBytes?: number;
   readonly reportIntervalMs?: number;
+  readonly orphanAgeMs?: number;
 }
 
 /** All repositories on one pair of databases. */
@@ -124,7 +125,11 @@ export class ApiBench {
     return this.raw(method, full, { body, headers: { "x-auth-token": this.#token, ...headers } });
   }
 
-  async raw(method: string, path: string, o: { body?: unknown; headers?: Record<string, string> } = {}): Promise<Answer> {
+  async raw(
+    method: string,
+    path: string,
+    o: { body?: unknown; headers?: Record<string, string> } = {},
+  ): Promise<Answer> {
     const isRaw = typeof o.body === "string" || Buffer.isBuffer(o.body);
     const response = await fetch(`${this.url}${path}`, {
       method,
@@ -133,7 +138,11 @@ export class ApiBench {
     });
     const text = await response.text();
     const isJson = (response.headers.get("content-type") ?? "").includes("json");
-    return { status: response.status, headers: response.headers, body: isJson && text !== "" ? JSON.parse(text) : text };
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: isJson && text !== "" ? JSON.parse(text) : text,
+    };
   }
 
   /** An active image with some bytes. */
@@ -177,7 +186,7 @@ export class ApiBench {
   }
 
   #compute(): ComputeServices {
-    const { maxImageBytes, reportIntervalMs } = this.#options;
+    const { maxImageBytes, reportIntervalMs, orphanAgeMs } = this.#options;
     return new ComputeServices({
       host: "h1",
       repositories: this.repositories,
@@ -190,6 +199,7 @@ export class ApiBench {
       clock: systemClock,
       logger: silentLogger,
       ...(reportIntervalMs === undefined ? {} : { reportIntervalMs }),
+      ...(orphanAgeMs === undefined ? {} : { orphanAgeMs }),
     });
   }
 

@@ -46,6 +46,8 @@ export interface BlockDeviceSession extends CommandExecutor {
 const MAX_COMMAND_BYTES = 1024 * 1024;
 /** Zeroing and discarding commands in flight per call: they cost the target much and us nothing. */
 const RANGE_COMMANDS_IN_FLIGHT = 4;
+/** Data commands in flight per call. A command's deadline runs from when it is started, so one huge call must not start them all. */
+const DATA_COMMANDS_IN_FLIGHT = 16;
 
 /** {@link BlockDevice} over a session's logical unit. */
 export class BlockDeviceView implements BlockDevice {
@@ -80,10 +82,11 @@ export class BlockDeviceView implements BlockDevice {
   async read(offsetBytes: number, lengthBytes: number, options: OperationOptions = {}): Promise<Buffer> {
     const range = this.#rangeOf("read", offsetBytes, lengthBytes);
     const data = Buffer.allocUnsafe(lengthBytes);
-    await allSettledOrThrow(
-      [...splitRange(range, this.#maxTransferBlocks)].map((piece) =>
+    await runPipelined(
+      splitRange(range, this.#maxTransferBlocks),
+      (piece) =>
         this.#session.executeWithRetry(read16(piece.lba, piece.blocks, this.#slice(data, range, piece)), options),
-      ),
+      DATA_COMMANDS_IN_FLIGHT,
     );
     return data;
   }
@@ -94,10 +97,11 @@ export class BlockDeviceView implements BlockDevice {
       if (range.blocks > 0) await this.#session.executeWithRetry(write16(range.lba, range.blocks, data), options);
       return;
     }
-    await allSettledOrThrow(
-      [...splitRange(range, this.#maxTransferBlocks)].map((piece) =>
+    await runPipelined(
+      splitRange(range, this.#maxTransferBlocks),
+      (piece) =>
         this.#session.executeWithRetry(write16(piece.lba, piece.blocks, this.#slice(data, range, piece)), options),
-      ),
+      DATA_COMMANDS_IN_FLIGHT,
     );
   }
 
@@ -188,7 +192,11 @@ async function allSettledOrThrow(promises: readonly Promise<void>[]): Promise<vo
 }
 
 /** Runs `task` over the pieces, a few at a time; after a failure starts no more, waits for the rest, then throws it. */
-async function runPipelined(pieces: Iterable<BlockRange>, task: (piece: BlockRange) => Promise<void>): Promise<void> {
+async function runPipelined(
+  pieces: Iterable<BlockRange>,
+  task: (piece: BlockRange) => Promise<void>,
+  inFlight = RANGE_COMMANDS_IN_FLIGHT,
+): Promise<void> {
   const iterator = pieces[Symbol.iterator]();
   let hasFailed = false;
   const worker = async () => {
@@ -201,5 +209,5 @@ async function runPipelined(pieces: Iterable<BlockRange>, task: (piece: BlockRan
       }
     }
   };
-  await allSettledOrThrow(Array.from({ length: RANGE_COMMANDS_IN_FLIGHT }, worker));
+  await allSettledOrThrow(Array.from({ length: inFlight }, worker));
 }

@@ -14,7 +14,7 @@ import {
   NO_PROVISIONING,
   VpdPage,
 } from "./scsi/vpd-pages.ts";
-import type { ExecuteOptions } from "./session.ts";
+import type { ExecuteOptions } from "./session-options.ts";
 
 /** What the block device needs of a session. */
 export interface CommandExecutor {

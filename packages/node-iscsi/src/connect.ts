@@ -6,7 +6,8 @@ import { type ErrorContext, IscsiError, LoginError, TransportError } from "./err
 import { LoginExchange, type LoginResult } from "./login.ts";
 import { DEFAULT_WISHES, type ParameterWishes } from "./negotiation.ts";
 import { testUnitReady } from "./scsi/test-unit-ready.ts";
-import { IscsiSession, type SessionHooks } from "./session.ts";
+import { IscsiSession } from "./session.ts";
+import type { SessionHooks } from "./session-options.ts";
 
 /** IANA's port for iSCSI. */
 export const DEFAULT_PORT = 3260;

@@ -27,6 +27,16 @@ export interface ConnectionListener extends FramerSink {
   onClose(error: IscsiError): void;
 }
 
+/** What a session needs of its connection; a test gives it a scripted one. */
+export interface SessionConnection {
+  readonly portal: string;
+  readonly isCongested: boolean;
+  attach(listener: ConnectionListener): void;
+  send(header: Buffer, data?: Buffer): void;
+  destroy(error?: IscsiError): void;
+  close(): Promise<void>;
+}
+
 /** Trace hook: every PDU as it is sent or received. `header` is valid during the call only. */
 export type PduTrace = (direction: "sent" | "received", header: Buffer, dataBytes: number) => void;
 
@@ -39,7 +49,7 @@ export interface ConnectionOptions {
 }
 
 /** Owns the socket. All failures end in one {@link TransportError} or {@link IscsiError} handed to the listener. */
-export class Connection {
+export class Connection implements SessionConnection {
   readonly portal: string;
   readonly framer: Framer;
   readonly #target: string | undefined;

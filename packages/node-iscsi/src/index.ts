@@ -38,7 +38,8 @@ export {
 } from "./scsi/vpd-pages.ts";
 export { write16 } from "./scsi/write-16.ts";
 export { writeSame16 } from "./scsi/write-same-16.ts";
-export { type ExecuteOptions, IscsiSession, type SessionHooks } from "./session.ts";
+export { IscsiSession } from "./session.ts";
+export type { ExecuteOptions, SessionHooks } from "./session-options.ts";
 export type { Backing, BackingOptions } from "./target/backing.ts";
 export type { TargetFaults, TargetLimits } from "./target/faults.ts";
 export { IscsiTarget, type IscsiTargetOptions } from "./target/target.ts";

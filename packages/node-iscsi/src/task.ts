@@ -1,10 +1,14 @@
 // One SCSI task in flight (RFC 7143 4.2.2, 4.2.5): its data both ways, its sequence numbers, and how it settles.
-import type { Connection } from "./connection.ts";
 import { type ErrorContext, type IscsiError, ProtocolError } from "./errors.ts";
 import type { SessionParameters } from "./negotiation.ts";
 import { type DataInPdu, type ReadyToTransferPdu, writeDataOut } from "./pdu/data.ts";
 import { HEADER_BYTES, RESERVED_TAG } from "./pdu/header.ts";
 import { encodeScsiCommand, type Residual, TASK_ATTRIBUTE_SIMPLE } from "./pdu/scsi.ts";
+
+/** Where a task's PDUs go. */
+export interface PduSender {
+  send(header: Buffer, data?: Buffer): void;
+}
 
 /** What a completed command brought. */
 export interface TaskOutcome {
@@ -79,7 +83,7 @@ export class ScsiTask {
   }
 
   /** Sends the command with immediate and unsolicited data as negotiated (RFC 7143 4.2.5.3, 13.10, 13.11, 13.14). */
-  send(connection: Connection, parameters: SessionParameters, expStatSn: number): void {
+  send(connection: PduSender, parameters: SessionParameters, expStatSn: number): void {
     const { dataOut, dataIn, cdb } = this.request;
     const length = dataOut?.length ?? 0;
     const unsolicited = Math.min(length, parameters.firstBurstBytes);
@@ -103,7 +107,7 @@ export class ScsiTask {
   }
 
   /** Answers an R2T (RFC 7143 11.8). @throws ProtocolError when it asks for what the command does not have. */
-  answerR2t(pdu: ReadyToTransferPdu, connection: Connection, parameters: SessionParameters, expStatSn: number): void {
+  answerR2t(pdu: ReadyToTransferPdu, connection: PduSender, parameters: SessionParameters, expStatSn: number): void {
     const length = this.request.dataOut?.length ?? 0;
     const { bufferOffset, desiredLength, r2tSn, targetTransferTag } = pdu;
     if (desiredLength === 0 || desiredLength > parameters.maxBurstBytes || bufferOffset + desiredLength > length)
@@ -128,7 +132,7 @@ export class ScsiTask {
 
   /** One sequence of Data-Out PDUs: headers in one allocation, payload as slices of the caller's buffer. */
   #sendDataOut(
-    connection: Connection,
+    connection: PduSender,
     parameters: SessionParameters,
     expStatSn: number,
     targetTransferTag: number,

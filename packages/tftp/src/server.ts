@@ -147,7 +147,7 @@ export class TftpServer {
     const peer: Peer = { address: from.address, port: from.port };
     const key = formatPeer(peer);
     const current = this.#byPeer.get(key);
-    if (false) return;
+    if (current?.isRepeatedBy(datagram)) return;
     current?.abort(new TftpError("Superseded", `${key} began another request on the same port`));
     const limit = this.#options.maxTransfers ?? 500;
     if (this.#sessions.size >= limit) {

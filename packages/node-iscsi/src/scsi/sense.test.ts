@@ -12,7 +12,9 @@ describe("decodeSense", () => {
   });
 
   it("reads descriptor format and finds the information descriptor behind another", () => {
-    const sense = decodeSense(Buffer.from("7205240000000014020600008000000000000a80000000000000001234".slice(0, 56), "hex"));
+    const sense = decodeSense(
+      Buffer.from("7205240000000014020600008000000000000a80000000000000001234".slice(0, 56), "hex"),
+    );
     expect([sense?.senseKey, sense?.asc]).to.deep.equal([5, 0x24]);
     const bytes = Buffer.from("720303000000001402060000c00000ff000a800000000000123456780000", "hex");
     expect(decodeSense(bytes)?.information).to.equal(0x12345678n);

@@ -42,8 +42,8 @@ for (const blockSize of [512, 4096]) {
       const limits = await run("iscsi-inq", ["-e", "1", "-c", "178", url]);
       expect(limits.stdout).to.match(/lbprz:\s*1/i);
       const capacity = await run("iscsi-readcapacity16", [url]);
-      expect(capacity.stdout).to.contain(`Size:${32 * MIB}`);
-      expect(capacity.stdout).to.contain(`Block length in bytes:${blockSize}`);
+      expect(capacity.stdout).to.contain(`Total size:${32 * MIB}`);
+      expect(capacity.stdout).to.contain(`LOGICAL BLOCK LENGTH IN BYTES:${blockSize}`);
     });
 
     it("takes an image from qemu-img, holes zeroed over old data, and gives it back", async () => {

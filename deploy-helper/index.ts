@@ -1,0 +1,2 @@
+// The deploy helper's one door, for bin/.
+export { DeployHelper, type DeployHelperConfig, type DeployHelperOptions } from "./deploy-helper.ts";

@@ -1,0 +1,172 @@
+// Hostile bytes: decoders throw WireError and nothing else, command codecs round-trip, simulator and client survive.
+import { createSocket } from "node:dgram";
+import { expect } from "chai";
+import fc from "fast-check";
+import { decodeBootFlags, encodeBootFlags } from "../../src/commands/boot-flags.ts";
+import { chassisControl } from "../../src/commands/chassis-control.ts";
+import { closeSession } from "../../src/commands/close-session.ts";
+import type { Command } from "../../src/commands/command.ts";
+import { getChannelAuthenticationCapabilities } from "../../src/commands/get-channel-authentication-capabilities.ts";
+import { decodeCipherSuiteRecords, getChannelCipherSuites } from "../../src/commands/get-channel-cipher-suites.ts";
+import { getChassisStatus } from "../../src/commands/get-chassis-status.ts";
+import { getDeviceId } from "../../src/commands/get-device-id.ts";
+import { getSystemBootOptions } from "../../src/commands/get-system-boot-options.ts";
+import { setSessionPrivilegeLevel } from "../../src/commands/set-session-privilege-level.ts";
+import { setSystemBootOptions } from "../../src/commands/set-system-boot-options.ts";
+import { CIPHER_SUITES, type CipherSuite, type SessionKeys, sessionKeys } from "../../src/crypto.ts";
+import { openSession } from "../../src/open-session.ts";
+import { ping } from "../../src/sessionless.ts";
+import { decodeMessage, encodeMessage } from "../../src/wire/message.ts";
+import { decodeOpenSessionRequest, decodeOpenSessionResponse } from "../../src/wire/open-session.ts";
+import { decodeRakp1, decodeRakp2, decodeRakp3, decodeRakp4 } from "../../src/wire/rakp.ts";
+import { decodePresencePing, decodePresencePong, decodeRmcp } from "../../src/wire/rmcp.ts";
+import { decodeSessionlessV15 } from "../../src/wire/session-v15.ts";
+import { decodePacket, encodeSealedPacket, unseal } from "../../src/wire/session-v20.ts";
+import { WireError } from "../../src/wire/wire-error.ts";
+import { failure } from "../failure.ts";
+import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
+import { readCaptures } from "../vectors/capture.ts";
+
+const RUNS = { numRuns: Number(process.env.FUZZ_RUNS ?? 300) };
+const COMMANDS: readonly Command<unknown, unknown>[] = [
+  getChannelAuthenticationCapabilities,
+  getChannelCipherSuites,
+  getDeviceId,
+  setSessionPrivilegeLevel,
+  closeSession,
+  getChassisStatus,
+  chassisControl,
+  setSystemBootOptions,
+  getSystemBootOptions,
+] as never;
+
+const keysOf = (id: number): SessionKeys => sessionKeys(CIPHER_SUITES.get(id) as CipherSuite, Buffer.alloc(20, 7));
+const anyBytes = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes));
+
+/** Bytes of real sessions with some of them changed, which get further than random ones. */
+const bentDatagram = fc
+  .tuple(
+    fc.constantFrom(...readCaptures().flatMap((capture) => capture.datagrams.map((d) => d.hex))),
+    fc.array(fc.tuple(fc.nat(400), fc.nat(255)), { maxLength: 4 }),
+    fc.nat(400),
+  )
+  .map(([hex, changes, length]) => {
+    const bytes = Buffer.from(hex, "hex");
+    for (const [at, value] of changes) bytes[at % bytes.length] = value;
+    return bytes.subarray(0, Math.max(4, length));
+  });
+
+function throwsOnlyWireErrors(decode: () => unknown): void {
+  try {
+    decode();
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+  }
+}
+
+describe("hostile bytes", () => {
+  const decoders: [string, (bytes: Buffer) => unknown][] = [
+    ["decodeRmcp", decodeRmcp],
+    ["decodePresencePing", decodePresencePing],
+    ["decodePresencePong", decodePresencePong],
+    ["decodeSessionlessV15", decodeSessionlessV15],
+    ["decodePacket and unseal", (bytes) => unseal(decodePacket(bytes), keysOf(3))],
+    ["decodeOpenSessionRequest", decodeOpenSessionRequest],
+    ["decodeOpenSessionResponse", decodeOpenSessionResponse],
+    ["decodeRakp1", decodeRakp1],
+    ["decodeRakp2", decodeRakp2],
+    ["decodeRakp3", decodeRakp3],
+    ["decodeRakp4", decodeRakp4],
+    ["decodeMessage", decodeMessage],
+    ["decodeBootFlags", decodeBootFlags],
+    ["decodeCipherSuiteRecords", decodeCipherSuiteRecords],
+    ...COMMANDS.flatMap((command): [string, (bytes: Buffer) => unknown][] => [
+      [`${command.name} request`, (bytes) => command.decodeRequest(bytes)],
+      [`${command.name} response`, (bytes) => command.decodeResponse(bytes)],
+    ]),
+  ];
+  for (const [name, decode] of decoders) {
+    it(`${name} throws WireError or nothing`, () => {
+      fc.assert(
+        fc.property(anyBytes, (bytes) => throwsOnlyWireErrors(() => decode(bytes))),
+        RUNS,
+      );
+    });
+  }
+
+  it("what decodes as a session header, decrypted with our own key, throws WireError or nothing", () => {
+    const plain = fc.record({ payload: fc.uint8Array({ maxLength: 64 }), suite: fc.constantFrom(3, 17) });
+    fc.assert(
+      fc.property(plain, ({ payload, suite }) => {
+        const keys = keysOf(suite);
+        const packet = { payloadType: 0, sessionId: 1, sequence: 1, payload: Buffer.from(payload) };
+        const sealed = encodeSealedPacket(packet, keys);
+        // Whole words on the wire, and the same bytes back (13.28.4, 13.29).
+        expect((sealed.length - keys.authCodeLength) % 4).to.equal(0);
+        expect(unseal(decodePacket(sealed), keys)).to.deep.equal(packet);
+      }),
+      RUNS,
+    );
+  });
+
+  it("messages and boot flags round-trip", () => {
+    const byte = fc.nat(255);
+    const message = fc.record({
+      targetAddress: byte,
+      netFn: fc.nat(63),
+      targetLun: fc.nat(3),
+      sourceAddress: byte,
+      sequence: fc.nat(63),
+      sourceLun: fc.nat(3),
+      command: byte,
+      data: anyBytes,
+    });
+    fc.assert(
+      fc.property(message, (m) => expect(decodeMessage(encodeMessage(m))).to.deep.equal(m)),
+      RUNS,
+    );
+    const device = fc.constantFrom("none" as const, "pxe" as const, "disk" as const, "cdrom" as const, "bios" as const);
+    const setting = fc.record({ device, persistent: fc.boolean(), efi: fc.boolean() });
+    fc.assert(
+      fc.property(setting, (s) => expect(decodeBootFlags(encodeBootFlags(s))).to.deep.equal({ ...s, isValid: true })),
+      RUNS,
+    );
+  });
+
+  it("the simulator lives on after random and bent datagrams", async () => {
+    const { simulator, machine } = await startSimulator();
+    const { address, port } = simulator;
+    const socket = createSocket("udp4");
+    const send = (datagram: Buffer) =>
+      new Promise<void>((resolve, reject) => {
+        socket.send(datagram, port, address, (error) => (error ? reject(error) : resolve()));
+      });
+    await fc.assert(fc.asyncProperty(fc.oneof(anyBytes, bentDatagram), send), RUNS);
+    expect((await ping({ address, port })).supportsIpmi).to.equal(true);
+    const session = await openSession({ address, port, ...CREDENTIALS });
+    expect((await session.getChassisStatus()).isPowerOn).to.equal(false);
+    await session.close();
+    expect(machine.actions).to.deep.equal([]);
+    expect(simulator.counters.datagramsIgnored).to.be.greaterThan(0);
+    await new Promise<void>((resolve) => socket.close(() => resolve()));
+    await simulator.close();
+  });
+
+  it("the client takes no nonsense for an answer", async () => {
+    const babbler = createSocket("udp4");
+    await new Promise<void>((resolve) => babbler.bind(0, "127.0.0.1", resolve));
+    const datagrams = fc.sample(fc.oneof(anyBytes, bentDatagram), 100);
+    let next = 0;
+    babbler.on("message", (_, from) => {
+      for (let n = 0; n < 20; n += 1) {
+        babbler.send(datagrams[next % datagrams.length] ?? Buffer.alloc(0), from.port, from.address);
+        next += 1;
+      }
+    });
+    const { port } = babbler.address();
+    const options = { address: "127.0.0.1", port, ...CREDENTIALS, deadlineMs: 300, retransmitMs: 40 };
+    expect((await failure(openSession(options))).code).to.equal("Timeout");
+    expect(next).to.be.greaterThan(0);
+    await new Promise<void>((resolve) => babbler.close(() => resolve()));
+  });
+});
