@@ -21,6 +21,13 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const KEPT_RUNS = 5;
 const SHARED_MEMORY = "/dev/shm";
 
+interface Outcome {
+  /** Exit status. */
+  readonly status: number;
+  /** With `--once`, if the inner process lived to tell. */
+  readonly result: LabResult | undefined;
+}
+
 process.exitCode = await main();
 
 async function main(): Promise<number> {
@@ -37,14 +44,22 @@ async function main(): Promise<number> {
   }
   const say = new Say({ write: (text) => process.stderr.write(text), verbose: options.verbose });
   try {
-    return await runOuter(options, say);
+    const { status, result } = await runOuter(options, say);
+    if (options.isOnce) process.stdout.write(`${JSON.stringify(result ?? failed("the rack's process was killed"))}\n`);
+    return status;
   } catch (error) {
     say.line(`FAILED: ${describeError(error)}`);
+    if (options.isOnce) process.stdout.write(`${JSON.stringify(failed(describeError(error)))}\n`);
     return 1;
   }
 }
 
-async function runOuter(options: LabOptions, say: Say): Promise<number> {
+/** The JSON line of a run that did not get as far as having figures. */
+function failed(error: string): Pick<LabResult, "ok" | "marker" | "error"> {
+  return { ok: false, marker: false, error };
+}
+
+async function runOuter(options: LabOptions, say: Say): Promise<Outcome> {
   const startedAt = Date.now();
   process.env.PATH = pathWithSbin();
   await requirePackages(options.db);
@@ -58,7 +73,7 @@ async function runOuter(options: LabOptions, say: Say): Promise<number> {
   const planFile = join(folders.state, "plan.json");
   await writeFile(planFile, JSON.stringify(plan), { mode: 0o600 });
   try {
-    return await runInner(way, planFile, options, say);
+    return await runInner(way, planFile, say);
   } finally {
     await removeRunState(folders, options.keepDisks);
   }
@@ -67,9 +82,8 @@ async function runOuter(options: LabOptions, say: Say): Promise<number> {
 async function runInner(
   way: Awaited<ReturnType<typeof findNamespaceWay>>,
   planFile: string,
-  options: LabOptions,
   say: Say,
-): Promise<number> {
+): Promise<Outcome> {
   let forwarder: Promise<Forwarder> | undefined;
   let passwordFile = "";
   let result: LabResult | undefined;
@@ -91,8 +105,7 @@ async function runInner(
   for (const signal of signals) process.on(signal, stop);
   try {
     const status = await inner.ended;
-    if (options.isOnce && result) process.stdout.write(`${JSON.stringify(result)}\n`);
-    return status;
+    return { status, result };
   } finally {
     for (const signal of signals) process.off(signal, stop);
     await forwarder?.then((one) => one.close()).catch(() => {});

@@ -1,12 +1,13 @@
-// The life of instances on SQLite with the fake driver: retries, races, deletes while building, restarts.
+// The life of instances on SQLite and MariaDB with the fake driver: retries, races, deletes while building, restarts.
 import { expect } from "chai";
 import { BaremetalError } from "../../lib/errors.ts";
 import { ApiBench, until } from "../fakes/api-bench.ts";
+import { onEachEngine } from "./engines.ts";
 
-describe("compute: the life of an instance", () => {
+onEachEngine("compute: the life of an instance", (context) => {
   let bench: ApiBench;
   beforeEach(async () => {
-    bench = await ApiBench.open({ reportIntervalMs: 3_600_000 });
+    bench = await ApiBench.open({ reportIntervalMs: 3_600_000, databases: context().databases });
     await bench.furnish();
   });
   afterEach(() => bench.close());
@@ -239,9 +240,9 @@ describe("compute: the life of an instance", () => {
   });
 
   it("takes up work that was lost while it ran, such as by a database that was away", async () => {
-    const other = await ApiBench.open({ reportIntervalMs: 20, orphanAgeMs: 200 });
+    const { databases } = context();
+    const other = await ApiBench.open({ reportIntervalMs: 20, orphanAgeMs: 200, databases });
     try {
-      await other.furnish();
       await other.enrol("52:54:00:00:00:01");
       const id = await other.boot("a");
       await until("ACTIVE", async () => (await other.server(id)).status === "ACTIVE");

@@ -34,6 +34,8 @@ export interface ApiBenchOptions {
   readonly maxImageBytes?: number;
   readonly reportIntervalMs?: number;
   readonly orphanAgeMs?: number;
+  /** Of the newest version; the caller closes them. Default: SQLite in the bench's folder. */
+  readonly databases?: Databases;
 }
 
 /** All repositories on one pair of databases. */
@@ -74,13 +76,7 @@ export class ApiBench {
 
   static async open(options: ApiBenchOptions = {}): Promise<ApiBench> {
     const folder = await mkdtemp(join(tmpdir(), "api-test-"));
-    const url = (name: string) => `sqlite:///${join(folder, name)}`;
-    const databases = await openDatabases({
-      baremetalUrl: url("baremetal.sqlite"),
-      novaUrl: url("nova.sqlite"),
-      logger: silentLogger,
-    });
-    await sync(databases);
+    const databases = options.databases ?? (await openSqlite(folder));
     const bench = new ApiBench(folder, databases, options);
     await bench.services.start();
     await bench.#listen();
@@ -104,7 +100,7 @@ export class ApiBench {
   async close(): Promise<void> {
     await this.#server?.close();
     await this.services.close();
-    await this.#databases.close();
+    if (this.#options.databases === undefined) await this.#databases.close();
     await rm(this.folder, { recursive: true, force: true });
   }
 
@@ -216,6 +212,14 @@ export class ApiBench {
     const app = createApi({ config, services: this.services, identity, logger: silentLogger });
     this.#server = await ApiServer.listen({ app, port: 0 });
   }
+}
+
+async function openSqlite(folder: string): Promise<Databases> {
+  const url = (name: string) => `sqlite:///${join(folder, name)}`;
+  const urls = { baremetalUrl: url("baremetal.sqlite"), novaUrl: url("nova.sqlite") };
+  const databases = await openDatabases({ ...urls, logger: silentLogger });
+  await sync(databases);
+  return databases;
 }
 
 /** Waits until `probe` gives something other than undefined or false; fails, with what was waited for, after 10 s. */

@@ -74,7 +74,7 @@ describe(`deploy helper under faults (FAULT_SEED=${SEED})`, () => {
   for (const round of [1, 2, 3]) {
     it(`kill -9 at a random byte of the write: the next helper completes it (round ${round})`, async () => {
       ({ bench, backing } = await openBench(2));
-      await killInMidWrite(bench, backing, 512 + Math.floor(next() * 8 * MIB));
+      await killInMidWrite(bench, backing, 512 + Math.floor(next() * 4 * MIB));
       expect(bench.doneWords).to.deep.equal([]);
       await bench.startHelper();
       const row = await bench.until(["deploy complete", "failed"]);
@@ -87,7 +87,7 @@ describe(`deploy helper under faults (FAULT_SEED=${SEED})`, () => {
 
   it("kill -9, and the node is gone when the next helper looks: failed with the cause, config not flipped", async () => {
     ({ bench, backing } = await openBench(2));
-    await killInMidWrite(bench, backing, Math.floor(next() * 8 * MIB));
+    await killInMidWrite(bench, backing, Math.floor(next() * 4 * MIB));
     await bench.target.close();
     await bench.startHelper({ loginDeadlineMs: 500 });
     const row = await bench.until(["deploy complete", "failed"]);
@@ -99,7 +99,7 @@ describe(`deploy helper under faults (FAULT_SEED=${SEED})`, () => {
   it("the connection is cut in mid-write: failed with the cause", async () => {
     ({ bench, backing } = await openBench());
     const helper = await bench.startHelper();
-    backing.trigger = { atBytes: Math.floor(next() * 8 * MIB), run: () => bench.target.dropConnections() };
+    backing.trigger = { atBytes: Math.floor(next() * 4 * MIB), run: () => bench.target.dropConnections() };
     await post(helper.address.port, bench.call());
     const row = await bench.until(["deploy complete", "failed"]);
     expect(row.state).to.equal("failed");

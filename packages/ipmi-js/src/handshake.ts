@@ -45,8 +45,8 @@ export interface EstablishedSession {
  */
 export class SetupLostError extends IpmiError {}
 
-/** Sends of one step before the whole attempt is begun again: 3.9 s with the default waits. */
-const SENDS_PER_STEP = 5;
+/** Sends of one step before the whole attempt is begun again: 5.9 s with the default waits. Beginning again is dear. */
+const SENDS_PER_STEP = 7;
 
 interface Attempt {
   readonly transport: Transport;
@@ -54,21 +54,27 @@ interface Attempt {
   readonly suite: CipherSuite;
   readonly budget: Budget;
   readonly consoleSessionId: number;
+  /** Factor on the waits for RAKP 2. */
+  readonly patience: number;
 }
 
 /**
  * Sets a session up. Throws the final refusals of the BMC as {@link IpmiError}, and {@link SetupLostError} for what
  * another attempt may mend.
+ *
+ * `patience` multiplies the waits for RAKP 2. Trap: a BMC slower than our first wait gets RAKP 1 twice, and many make
+ * a new random number for the second copy; the check values of the two ends then never agree until we wait longer.
  */
 export async function establish(
   transport: Transport,
   options: ResolvedOptions,
   suite: CipherSuite,
   budget: Budget,
+  patience = 1,
 ): Promise<EstablishedSession> {
   // A new id for each attempt: answers to an earlier one are recognised by it, and dropped.
   const consoleSessionId = randomInt(1, 0xffffffff);
-  const attempt: Attempt = { transport, options, suite, budget, consoleSessionId };
+  const attempt: Attempt = { transport, options, suite, budget, consoleSessionId, patience };
   const opened = await requestSession(attempt);
   const role = NAME_ONLY_LOOKUP | options.privilege;
   const consoleRandom = randomBytes(16);
@@ -115,6 +121,7 @@ async function exchangeRakp1(
     operation,
     type: PAYLOAD_TYPE.rakp1,
     answerType: PAYLOAD_TYPE.rakp2,
+    patience: attempt.patience,
     encode: (tag) => encodeRakp1({ ...identity, tag }),
     decode: decodeRakp2,
   });
@@ -145,17 +152,19 @@ interface Step<T> {
   readonly operation: string;
   readonly type: number;
   readonly answerType: number;
+  readonly patience?: number;
   encode(tag: number): Buffer;
   decode(payload: Buffer): T;
 }
 
-/** Sends one message of the setup and waits for its answer; each send has its own tag. */
+/** Sends one message of the setup and waits for its answer. Each send has its own tag; an answer to any of them will do. */
 async function step<T extends { tag: number; status: number; consoleSessionId: number }>(
   attempt: Attempt,
-  { operation, type, answerType, encode, decode }: Step<T>,
+  { operation, type, answerType, encode, decode, patience = 1 }: Step<T>,
 ): Promise<T> {
   const { transport, options, budget, consoleSessionId } = attempt;
   let tag = randomInt(0, 256);
+  const tags = new Set<number>();
   const read = (datagram: Buffer): T | undefined => {
     const { body, messageClass } = decodeRmcp(datagram);
     if (messageClass !== RMCP_CLASS.ipmi || !isSessionV20(body)) return undefined;
@@ -165,14 +174,15 @@ async function step<T extends { tag: number; status: number; consoleSessionId: n
     // A refusal may leave our session id out.
     const isForUs =
       answer.consoleSessionId === consoleSessionId || (answer.status !== 0 && answer.consoleSessionId === 0);
-    return isForUs && answer.tag === tag ? answer : undefined;
+    return isForUs && tags.has(answer.tag) ? answer : undefined;
   };
   const request = {
     operation,
     maxSends: SENDS_PER_STEP,
-    retransmitMs: options.retransmitMs,
+    retransmitMs: options.retransmitMs * patience,
     send: () => {
       tag = (tag + 1) & 0xff;
+      tags.add(tag);
       const plain = { payloadType: type, sessionId: 0, sequence: 0, payload: encode(tag) };
       transport.send(encodeRmcp(RMCP_CLASS.ipmi, encodePlainPacket(plain)));
     },

@@ -14,10 +14,12 @@ export interface OpenSessionOptions extends SessionOptions {
   readonly signal?: AbortSignal;
 }
 
-const PRIVILEGE_SENDS = 5;
+const PRIVILEGE_SENDS = 7;
 /** Attempts that the BMC itself turned down at once, as opposed to lost ones, before we call it misbehaviour. */
 const MAX_REFUSED_ATTEMPTS = 8;
 const REFUSED_PAUSE_MS = 100;
+/** A BMC that takes 2.4 s to answer is the slowest we open a session with (0.3 of 1000 ms, eight times). */
+const MAX_PATIENCE = 8;
 
 /**
  * Opens an RMCP+ session and raises it to `privilege`.
@@ -57,7 +59,7 @@ export async function openResolvedSession(options: ResolvedOptions, budget: Budg
 async function openWithSuite(options: ResolvedOptions, suite: CipherSuite, budget: Budget): Promise<IpmiSession> {
   for (let refusals = 0; ; ) {
     try {
-      return await openOnce(options, suite, budget);
+      return await openOnce(options, suite, budget, Math.min(2 ** refusals, MAX_PATIENCE));
     } catch (error) {
       if (!(error instanceof SetupLostError) || remainingMs(budget) === 0) throw error;
       if (error.code === "Timeout") continue;
@@ -70,11 +72,16 @@ async function openWithSuite(options: ResolvedOptions, suite: CipherSuite, budge
 }
 
 /** Each attempt has a socket of its own: what the network still holds of the last one does not reach it. */
-async function openOnce(options: ResolvedOptions, suite: CipherSuite, budget: Budget): Promise<IpmiSession> {
+async function openOnce(
+  options: ResolvedOptions,
+  suite: CipherSuite,
+  budget: Budget,
+  patience: number,
+): Promise<IpmiSession> {
   const transport = await UdpTransport.connect(options.address, options.port, budget);
   let session: IpmiSession | undefined;
   try {
-    session = new IpmiSession(transport, await establish(transport, options, suite, budget), options);
+    session = new IpmiSession(transport, await establish(transport, options, suite, budget, patience), options);
     const { signal } = budget;
     const limits = { deadlineMs: Math.max(1, remainingMs(budget)), maxSends: PRIVILEGE_SENDS };
     await session.setPrivilege(options.privilege, signal === undefined ? limits : { ...limits, signal });

@@ -10,6 +10,8 @@ export interface SimulatorFaults {
   seed?: number;
   /** Milliseconds each answer is late. */
   delayMs?: number;
+  /** A RAKP 1 sent again is answered with another random number, as by many BMCs. */
+  newRandomForRetries?: boolean;
   /** The chassis status says this, whatever the machine does. */
   lyingStatus?: "on" | "off";
   /** Milliseconds between the acceptance of a power command and its effect. */

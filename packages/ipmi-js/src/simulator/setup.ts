@@ -15,6 +15,7 @@ import {
 import { decodeOpenSessionRequest, encodeOpenSessionResponse, type OpenSessionRequest } from "../wire/open-session.ts";
 import { decodeRakp1, decodeRakp3, encodeRakp2, encodeRakp4 } from "../wire/rakp.ts";
 import { PAYLOAD_TYPE } from "../wire/session-v20.ts";
+import type { SimulatorFaults } from "./faults.ts";
 import type { SessionTable } from "./session-table.ts";
 
 /** What the setup knows of its BMC. */
@@ -49,13 +50,15 @@ const EMPTY = Buffer.alloc(0);
 /** Answers session setup messages. Malformed ones are a `WireError`. */
 export class SessionSetup {
   readonly #identity: SetupIdentity;
+  readonly #faults: SimulatorFaults;
   readonly #table: SessionTable;
   readonly #user: Buffer;
   readonly #userKey: Buffer;
   readonly #key: Buffer;
 
-  constructor(identity: SetupIdentity, table: SessionTable) {
+  constructor(identity: SetupIdentity, table: SessionTable, faults: SimulatorFaults) {
     this.#identity = identity;
+    this.#faults = faults;
     this.#table = table;
     this.#user = Buffer.from(identity.user);
     this.#userKey = keyFromSecret(identity.password);
@@ -118,7 +121,7 @@ export class SessionSetup {
     if (privilege > this.#identity.privilege) return refuse(STATUS.unauthorizedRole);
     const { guid } = this.#identity;
     // A RAKP 1 sent again gets the same random number: the console may have used the answer to the first copy.
-    const isAgain = session.transcript?.consoleRandom.equals(consoleRandom) ?? false;
+    const isAgain = session.transcript?.consoleRandom.equals(consoleRandom) && !this.#faults.newRandomForRetries;
     const bmcRandom = isAgain ? (session.transcript?.bmcRandom ?? randomBytes(16)) : randomBytes(16);
     const copies = { consoleRandom: Buffer.from(consoleRandom), user: Buffer.from(user) };
     session.transcript = { consoleSessionId, bmcSessionId, bmcRandom, guid, role, ...copies };

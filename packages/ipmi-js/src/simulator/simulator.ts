@@ -103,7 +103,7 @@ export class BmcSimulator {
       privilege: PRIVILEGE_LEVEL[options.privilege ?? "administrator"],
       cipherSuites,
     };
-    this.#setup = new SessionSetup(identity, this.#sessions);
+    this.#setup = new SessionSetup(identity, this.#sessions, this.faults);
     const hasKg = options.kg !== undefined;
     this.#commands = buildCommandTable({ chassis: this.#chassis, sessions: this.#sessions, cipherSuites, hasKg });
     socket.on("message", (datagram, from) => this.#link.receive(() => this.#track(this.#receive(datagram, from))));

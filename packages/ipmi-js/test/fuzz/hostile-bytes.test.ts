@@ -27,7 +27,7 @@ import { failure } from "../failure.ts";
 import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
 import { readCaptures } from "../vectors/capture.ts";
 
-const RUNS = { numRuns: Number(process.env.FUZZ_RUNS ?? 300) };
+const RUNS = { numRuns: Number(process.env.FUZZ_RUNS ?? 200) };
 const COMMANDS: readonly Command<unknown, unknown>[] = [
   getChannelAuthenticationCapabilities,
   getChannelCipherSuites,
@@ -94,7 +94,7 @@ describe("hostile bytes", () => {
     });
   }
 
-  it("what decodes as a session header, decrypted with our own key, throws WireError or nothing", () => {
+  it("sealed packets of any length round-trip, in whole words", () => {
     const plain = fc.record({ payload: fc.uint8Array({ maxLength: 64 }), suite: fc.constantFrom(3, 17) });
     fc.assert(
       fc.property(plain, ({ payload, suite }) => {
@@ -122,13 +122,17 @@ describe("hostile bytes", () => {
       data: anyBytes,
     });
     fc.assert(
-      fc.property(message, (m) => expect(decodeMessage(encodeMessage(m))).to.deep.equal(m)),
+      fc.property(message, (m) => {
+        expect(decodeMessage(encodeMessage(m))).to.deep.equal(m);
+      }),
       RUNS,
     );
     const device = fc.constantFrom("none" as const, "pxe" as const, "disk" as const, "cdrom" as const, "bios" as const);
     const setting = fc.record({ device, persistent: fc.boolean(), efi: fc.boolean() });
     fc.assert(
-      fc.property(setting, (s) => expect(decodeBootFlags(encodeBootFlags(s))).to.deep.equal({ ...s, isValid: true })),
+      fc.property(setting, (s) => {
+        expect(decodeBootFlags(encodeBootFlags(s))).to.deep.equal({ ...s, isValid: true });
+      }),
       RUNS,
     );
   });
