@@ -1,4 +1,5 @@
 // Holding a job: renews its lease with progress, and aborts the work when the lease is lost or a cancel is asked for.
+import { setMaxListeners } from "node:events";
 import type { Clock } from "../lib/clock.ts";
 import { BaremetalError, describeError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
@@ -44,6 +45,8 @@ export class Lease {
   constructor(options: LeaseOptions) {
     this.#options = options;
     this.#renewedAt = options.clock.now();
+    // Every write in flight listens; that is no leak.
+    setMaxListeners(0, this.#controller.signal);
     this.#loop = this.#keep();
   }
 

@@ -10,7 +10,7 @@ const MAX_BODY_BYTES = 64 * 1024;
 const MAX_CONNECTIONS = 512;
 /** For a refused body to be read and thrown away, so that the refusal arrives before the connection is cut. */
 const LINGER_MS = 500;
-const LINGER_BYTES = 1024 * 1024;
+const LINGER_BYTES = 16 * 1024 * 1024;
 
 const TOO_LARGE = Symbol("too large");
 const CUT_OFF = Symbol("cut off");

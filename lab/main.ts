@@ -1,11 +1,12 @@
 // `npm run lab`, the outer process: looks at the computer, builds what is booted, starts the inner process in its
 // namespaces, and lends it what only the outside can give: a port for the API, Ctrl-C, and the last clean-up.
 import { mkdir, mkdtemp, readdir, rm, stat, statfs, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { freemem, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BaremetalError, describeError } from "../lib/errors.ts";
 import { buildArtifacts } from "./artifacts/artifacts.ts";
+import { describeImage } from "./artifacts/tenant.ts";
 import { FLAVOR_NAME, IMAGE_NAME, KEY_NAME } from "./enrol.ts";
 import { Forwarder } from "./forward.ts";
 import { MACHINE_DISK_BYTES } from "./machine.ts";
@@ -67,7 +68,7 @@ async function runOuter(options: LabOptions, say: Say): Promise<Outcome> {
   const way = await findNamespaceWay();
   say.line(`this computer can do it: ${way.description}`);
   const artifacts = await buildArtifacts(join(ROOT, ".lab/cache"), options.image, say);
-  say.line(`kernel ${artifacts.kernelRelease}, ramdisks and tenant image are there (.lab/cache)`);
+  say.line(`ready: kernel ${artifacts.kernelRelease}, ramdisks, and an image of ${describeImage(artifacts.image)}`);
   const folders = await makeFolders(options);
   const plan: LabPlan = { options, folders, artifacts, startedAt };
   const planFile = join(folders.state, "plan.json");
@@ -103,13 +104,27 @@ async function runInner(
   const stop = () => inner.stop();
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const signal of signals) process.on(signal, stop);
+  const parentWatch = watchParent(stop);
   try {
     const status = await inner.ended;
     return { status, result };
   } finally {
+    clearInterval(parentWatch);
     for (const signal of signals) process.off(signal, stop);
     await forwarder?.then((one) => one.close()).catch(() => {});
   }
+}
+
+/** Under npm a killed npm would leave the rack up with nobody to end it: our parent is then another process. */
+function watchParent(stop: () => void): NodeJS.Timeout | undefined {
+  if (process.env.npm_lifecycle_event === undefined) return undefined;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    stop();
+  }, 1000);
+  return timer;
 }
 
 /** On the API's own port if it is free outside as well, else on any. */
@@ -149,7 +164,7 @@ async function diskPlace(options: LabOptions, otherwise: string): Promise<string
     ({ bavail, bsize }) => bavail * bsize,
     () => 0,
   );
-  return free > 2 * (options.nodes + 1) * MACHINE_DISK_BYTES ? SHARED_MEMORY : otherwise;
+  return Math.min(free, freemem()) > 2 * (options.nodes + 1) * MACHINE_DISK_BYTES ? SHARED_MEMORY : otherwise;
 }
 
 function commandsToTry(port: number, passwordFile: string): string {

@@ -2,9 +2,18 @@
 import { expect } from "chai";
 import { decodeMbr, encodeMbr, MIB, planPartitions } from "./mbr.ts";
 
-const request = { diskBytes: 2000 * MIB, blockSize: 512, rootMb: 1000, swapMb: 64, ephemeralMb: 0, configDriveBytes: 0 };
+const request = {
+  diskBytes: 2000 * MIB,
+  blockSize: 512,
+  rootMb: 1000,
+  swapMb: 64,
+  ephemeralMb: 0,
+  configDriveBytes: 0,
+};
 const shape = (overrides: Partial<typeof request>) =>
-  planPartitions({ ...request, ...overrides }).map((p) => `${p.number} ${p.role} ${p.offsetBytes / MIB}+${p.sizeBytes / MIB}`);
+  planPartitions({ ...request, ...overrides }).map(
+    (p) => `${p.number} ${p.role} ${p.offsetBytes / MIB}+${p.sizeBytes / MIB}`,
+  );
 
 describe("planPartitions", () => {
   it("puts root before swap", () => {
@@ -21,7 +30,9 @@ describe("planPartitions", () => {
   });
   it("fills the disk to its last byte, and not one more", () => {
     expect(shape({ diskBytes: 1065 * MIB })).to.have.length(2);
-    expect(() => shape({ diskBytes: 1065 * MIB - 512 })).to.throw(/disk is too small: it has 1064 MiB.*1065 MiB are needed/);
+    expect(() => shape({ diskBytes: 1065 * MIB - 512 })).to.throw(
+      /disk is too small: it has 1064 MiB.*1065 MiB are needed/,
+    );
   });
   it("refuses what an MBR cannot hold", () => {
     const huge = { diskBytes: 2 ** 43, rootMb: 2 ** 21 };
@@ -36,13 +47,14 @@ describe("planPartitions", () => {
 });
 
 describe("encodeMbr", () => {
-  // printf 'label-id: 0x12345678\n2048,2048000,83\n2050048,131072,82\n' | sfdisk disk.img, bytes 440 to 511.
-  const SFDISK =
-    "785634120000" +
-    "002021008 39a3a7f00080000004 01f00".replaceAll(" ", "") +
-    "009a3b7f82c3208700481f0000000200" +
-    "00".repeat(32) +
-    "55aa";
+  // `sfdisk` on a 2000 MiB file, fed with label-id: 0x12345678 and 2048,2048000,83 and 2050048,131072,82; bytes 440 to 511.
+  const SFDISK = [
+    "785634120000",
+    "00202100839b1c7f0008000000401f00",
+    "009b1d7f82c33c8700481f0000000200",
+    "00".repeat(32),
+    "55aa",
+  ].join("");
 
   it("is what sfdisk writes", () => {
     const mbr = encodeMbr(planPartitions(request), 512, 0x12345678);

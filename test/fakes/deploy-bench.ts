@@ -56,7 +56,7 @@ export interface BenchOptions {
 export function makeExt4(path: string, sizeMb: number): void {
   const folder = mkdtempSync(join(tmpdir(), "bench-root-"));
   try {
-    for (let i = 0; i < 6; i++) writeFileSync(join(folder, `file-${i}`), randomBytes(((sizeMb * MIB) / 16) | 0));
+    for (let i = 0; i < 10; i++) writeFileSync(join(folder, `file-${i}`), randomBytes(((sizeMb * MIB) / 16) | 0));
     execFileSync("mke2fs", ["-q", "-t", "ext4", "-d", folder, path, `${sizeMb}M`], { stdio: "pipe" });
   } finally {
     rmSync(folder, { recursive: true, force: true });

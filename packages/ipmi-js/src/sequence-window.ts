@@ -1,4 +1,4 @@
-// Sliding window over received session sequence numbers (IPMI 2.0, 6.12.13): each number counts once.
+// Sliding window over received session sequence numbers (IPMI 2.0, 6.12): each number counts once.
 
 const SPAN = 32;
 const LAST = 0xffffffff;
@@ -30,7 +30,7 @@ export class SequenceWindow {
   }
 }
 
-/** The number after `sequence`: 0 is left out when the counter wraps (6.12.12). */
+/** The number after `sequence`: 0 is left out when the counter wraps (6.12). */
 export function nextSequence(sequence: number): number {
   return sequence >= LAST ? 1 : sequence + 1;
 }

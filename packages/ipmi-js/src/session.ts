@@ -173,7 +173,7 @@ export class IpmiSession {
       maxSends,
       retransmitMs: this.#options.retransmitMs,
       // Each send has a new session sequence number and the same rqSeq: the BMC takes it as a packet of its own, and
-      // any of the answers will do (6.12.8).
+      // any of the answers will do (6.12).
       send: () => this.#send(message),
       listen: (resolve: (data: Buffer) => void) => {
         this.#pending.set(rqSeq, (answer) => {

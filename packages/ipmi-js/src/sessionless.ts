@@ -41,7 +41,7 @@ const DEFAULT_DEADLINE_MS = 5000;
 const MAX_PIECES = 64;
 const PIECE = 16;
 
-/** RMCP presence ping (13.2.3): is there a BMC, and does it speak IPMI? `Timeout` if nothing answers. */
+/** RMCP presence ping (13.2): is there a BMC, and does it speak IPMI? `Timeout` if nothing answers. */
 export function ping(options: SessionlessOptions): Promise<PresencePong> {
   return withTransport(options, (transport, budget, retransmitMs) => {
     const tag = Math.floor(Math.random() * 0xff);

@@ -1,4 +1,4 @@
-// The session slots of a simulated BMC: half-open and active sessions, limit, idle expiry (IPMI 2.0, 6.12.15).
+// The session slots of a simulated BMC: half-open and active sessions, limit, idle expiry (IPMI 2.0, 6.12).
 import { randomInt } from "node:crypto";
 import type { CipherSuite, RakpTranscript, SessionKeys } from "../crypto.ts";
 import { SequenceWindow } from "../sequence-window.ts";
@@ -21,7 +21,7 @@ export interface SimulatedSession {
   /** Last session sequence number sent. */
   sequence: number;
   usedAtMs: number;
-  /** The last request and its answer, once there is one: a retry is answered, not done again (6.12.8). */
+  /** The last request and its answer, once there is one: a retry is answered, not done again (6.12). */
   last: { readonly request: Buffer; answer: Promise<Buffer> } | undefined;
 }
 
