@@ -4,8 +4,8 @@ import { describeError, isBaremetalError } from "../lib/errors.ts";
 
 export type InstanceFault = NonNullable<InstanceRecord["fault"]>;
 
-/** Nova's column holds 255 characters; what is longer goes on in the details. */
-const MESSAGE_LIMIT = 255;
+/** Nova cut at 255 characters, and often cut the cause off; what is longer than this goes on in the details. */
+const MESSAGE_LIMIT = 2000;
 
 /** The fault that names `error` and its causes. `context` goes first. */
 export function faultOf(error: unknown, nowMs: number, context = "", details: readonly string[] = []): InstanceFault {

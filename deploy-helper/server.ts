@@ -1,6 +1,6 @@
 // The HTTP face of the deploy helper on port 10000: one kind of request, small and quick, or refused (nova-baremetal.md 5.1).
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
 import { BaremetalError, describeError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import type { CallAnswer } from "./agent-call.ts";
@@ -100,28 +100,36 @@ export class CallServer {
 }
 
 function respond(response: ServerResponse, status: number, text: string): void {
-  const body = Buffer.from(text);
-  response.writeHead(status, { "content-type": "text/plain", "content-length": body.length, connection: "close" });
-  response.end(body);
+  writeAnswer(response, status, text);
+  response.end();
 }
 
-/** Answers before the body was read, lets a little of it pass by unseen, and cuts the connection. */
+function writeAnswer(response: ServerResponse, status: number, text: string): void {
+  const body = Buffer.from(text);
+  response.writeHead(status, { "content-type": "text/plain", "content-length": body.length, connection: "close" });
+  response.write(body);
+}
+
+/**
+ * Answers before the body was read, lets it pass by unseen for a moment, and cuts the connection.
+ * Trap: to close with unread data resets the connection, and the client never sees the answer.
+ */
 function refuseEarly(request: IncomingMessage, response: ServerResponse, status: number, text: string): void {
-  respond(response, status, text);
-  if (request.complete) return;
+  if (request.complete) {
+    respond(response, status, text);
+    return;
+  }
+  writeAnswer(response, status, text);
   const { socket } = request;
   let passed = 0;
   request.on("data", (data: Buffer) => {
     passed += data.length;
-    if (passed > LINGER_BYTES) cut(socket);
+    if (passed > LINGER_BYTES) socket.destroy();
   });
+  request.once("end", () => response.end());
   request.resume();
-  const timer = setTimeout(() => cut(socket), LINGER_MS);
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.once("close", () => clearTimeout(timer));
-}
-
-function cut(socket: Socket): void {
-  if (!socket.destroyed) socket.destroy();
 }
 
 /** The body as text. A client that goes away is not worth an error. */

@@ -19,10 +19,14 @@ export function die(text) {
 }
 
 /** Runs a command with our terminal; resolves to its exit status. `quiet` keeps its output for the case of failure. */
-export function run(command, args, { quiet = false, env = {}, stdout = "inherit" } = {}) {
+export function run(command, args, { quiet = false, env = {}, forwardSignals = false } = {}) {
   return new Promise((resolve) => {
-    const stdio = quiet ? ["ignore", "pipe", "pipe"] : ["inherit", stdout, "inherit"];
+    const stdio = quiet ? ["ignore", "pipe", "pipe"] : ["inherit", "inherit", "inherit"];
     const child = spawn(command, args, { cwd: ROOT, stdio, env: { ...process.env, ...env } });
+    if (forwardSignals) {
+      process.on("SIGINT", () => {});
+      process.on("SIGTERM", () => child.kill("SIGTERM"));
+    }
     const output = [];
     child.stdout?.on("data", (chunk) => output.push(chunk));
     child.stderr?.on("data", (chunk) => output.push(chunk));

@@ -5,9 +5,9 @@ checkNode();
 await installNpmPackages();
 await installDebianPackages(readPackageList("lab/packages.json"));
 await build();
-// Ctrl-C reaches the lab through the terminal's process group; it ends when its rack is down.
-process.on("SIGINT", () => {});
-process.on("SIGTERM", () => {});
+// Ctrl-C reaches the lab through the terminal's process group, a kill is passed on: it ends when its rack is down.
 process.exit(
-  await run(process.execPath, ["--import", "tsx", "--conditions", "source", "lab/main.ts", ...process.argv.slice(2)]),
+  await run(process.execPath, ["--import", "tsx", "--conditions", "source", "lab/main.ts", ...process.argv.slice(2)], {
+    forwardSignals: true,
+  }),
 );

@@ -4,7 +4,7 @@ export { Region } from "./block-device.ts";
 export { makeExt, parseExtFormat, randomUuid } from "./ext.ts";
 export { FILESYSTEM_HEAD_BYTES, type FilesystemIdentity, identifyFilesystem } from "./filesystem-uuid.ts";
 export { encodeIso } from "./iso.ts";
-export { decodeMbr, encodeMbr, FIRST_PARTITION_BYTES, MIB, type Partition, planPartitions } from "./mbr.ts";
+export { decodeMbr, encodeMbr, MIB, type Partition, planPartitions } from "./mbr.ts";
 export { encodeSwapHeader } from "./swap.ts";
 export { WriteWindow } from "./write-window.ts";
 export { zeroRange } from "./zero-range.ts";

@@ -3,7 +3,7 @@ import { BaremetalError } from "../../lib/errors.ts";
 
 export const MIB = 1024 * 1024;
 /** Left free before the first partition, for a boot loader and for alignment. */
-export const FIRST_PARTITION_BYTES = MIB;
+const FIRST_PARTITION_BYTES = 1024 * 1024;
 
 export type PartitionRole = "ephemeral" | "swap" | "root" | "config drive";
 
