@@ -1,7 +1,7 @@
 // bm_deployments: job, progress and history of each attempt. Claimed by UPDATE, held by a lease, never lost (R3).
 import type { Knex } from "knex";
 import type { Clock } from "../lib/clock.ts";
-import { UNFINISHED_DEPLOYMENT_STATES } from "./node-states.ts";
+import { FINAL_DEPLOYMENT_STATES, UNFINISHED_DEPLOYMENT_STATES } from "./node-states.ts";
 import { applyTransition, type TransitionWrites } from "./node-transition.ts";
 import type { DeploymentRecord } from "./records.ts";
 import { type Dialect, dialectOf, type Row, timeToDb } from "./table-map.ts";
@@ -181,17 +181,31 @@ export class DeploymentRepository {
 
   /**
    * Ends the deployment as failed, with its cause. `holder` must hold the lease; null: whoever may say so without one (the
-   * call's receiver for the agent's own error). False: it had already ended, or was lost.
+   * call's receiver for the agent's own error). `code` is the product's error code, kept as `result.errorCode`: the driver
+   * decides by it whether another node would fare better. False: it had already ended, or was lost.
    */
-  async fail(id: number, holder: string | null, error: string): Promise<boolean> {
+  async fail(id: number, holder: string | null, error: string, code?: string): Promise<boolean> {
     return this.#step(id, "failDeploy", async () => ({
-      patch: { error },
+      patch: { error, ...(code === undefined ? {} : { result: { errorCode: code } }) },
       deploymentWhere: (query) => {
         if (holder !== null) query.where({ lease_holder: holder });
       },
       nodeRow: { deploy_key: null },
       deploymentRow: { deploy_key_hash: null, lease_holder: null, lease_expires_at: null },
     }));
+  }
+
+  /**
+   * The holder has stopped working on a deployment that was ended by somebody else. The driver's undo waits for this.
+   * One that is still to be done keeps its lease: that is handed over by time alone.
+   */
+  async letGo(id: number, holder: string): Promise<void> {
+    await transact(this.#db, `letting go of deployment ${id}`, (trx) =>
+      trx("bm_deployments")
+        .where({ id, lease_holder: holder })
+        .whereIn("state", [...FINAL_DEPLOYMENT_STATES])
+        .update({ lease_holder: null, lease_expires_at: null }),
+    );
   }
 
   /** Asks whoever works on it to stop; it hears so at its next renewal. False: it has ended. */

@@ -1,7 +1,7 @@
 // The persistent queue: claims rows, runs some at a time under leases, hands back or resumes what a dead helper left (R3, R4).
 import type { DeploymentRecord } from "../db/records.ts";
 import type { Clock } from "../lib/clock.ts";
-import { describeError } from "../lib/errors.ts";
+import { BaremetalError, describeError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import type { DeploymentOutcome } from "./deployment.ts";
 import { Lease, type LeaseStore } from "./lease.ts";
@@ -11,7 +11,9 @@ import { type EventSink, Timeline } from "./timeline.ts";
 export interface JobStore extends LeaseStore {
   claim(holder: string, leaseMs: number): Promise<DeploymentRecord | undefined>;
   complete(id: number, holder: string, outcome: DeploymentOutcome): Promise<boolean>;
-  fail(id: number, holder: string | null, error: string): Promise<boolean>;
+  fail(id: number, holder: string | null, error: string, code?: string): Promise<boolean>;
+  /** Gives up the lease of a deployment that somebody else ended. */
+  letGo(id: number, holder: string): Promise<void>;
 }
 
 export interface JobQueueOptions {
@@ -116,6 +118,12 @@ export class JobQueue {
       .catch((error: unknown) => logger.error(`deployment ${row.id}: ${describeError(error)}`))
       .finally(async () => {
         await lease.end();
+        // If the driver ended the deployment meanwhile, its undo waits for us.
+        await store.letGo(row.id, holder).catch((error: unknown) => {
+          logger.warn(
+            `deployment ${row.id}: the lease could not be given up, it will run out: ${describeError(error)}`,
+          );
+        });
         this.#running.delete(job);
         this.wake();
       });
@@ -152,14 +160,22 @@ export class JobQueue {
           "the deployment was ended by somebody else before it was complete",
         );
     } catch (error) {
-      await this.#fail(row, holder, lease, timeline, describeError(error));
+      const code = error instanceof BaremetalError ? error.code : undefined;
+      await this.#fail(row, holder, lease, timeline, describeError(error), code);
     } finally {
       finished.abort();
       await deadline;
     }
   }
 
-  async #fail(row: DeploymentRecord, holder: string, lease: Lease, timeline: Timeline, cause: string): Promise<void> {
+  async #fail(
+    row: DeploymentRecord,
+    holder: string,
+    lease: Lease,
+    timeline: Timeline,
+    cause: string,
+    code?: string,
+  ): Promise<void> {
     const { store } = this.#options;
     if (lease.stopped === "lost") {
       await timeline.note("stopped", "info", cause);
@@ -171,10 +187,8 @@ export class JobQueue {
       await timeline.note("handed back", "info", "this helper is shutting down; another one will begin again");
       return;
     }
-    const isOurs = await this.#insist(lease, () => store.fail(row.id, holder, cause));
+    const isOurs = await this.#insist(lease, () => store.fail(row.id, holder, cause, code));
     if (isOurs) await timeline.note("deploy failed", "error", cause);
-    // Ended by the driver meanwhile: it waits for the lease, so give that up at once.
-    else await store.renew(row.id, holder, 0, timeline.progress);
   }
 
   /** Writes an end; while the database is away, tries again for as long as the lease is ours. */

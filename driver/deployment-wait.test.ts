@@ -5,7 +5,16 @@ import { BaremetalError } from "../lib/errors.ts";
 import { waitForDeployment } from "./deployment-wait.ts";
 
 const row = (patch: Partial<DeploymentRecord>) =>
-  ({ id: 7, instanceUuid: "i-7", bytesDone: 0, bytesTotal: 0, step: null, error: null, ...patch }) as DeploymentRecord;
+  ({
+    id: 7,
+    instanceUuid: "i-7",
+    bytesDone: 0,
+    bytesTotal: 0,
+    step: null,
+    error: null,
+    result: {},
+    ...patch,
+  }) as DeploymentRecord;
 
 /** Time passes only when somebody sleeps. */
 function fakeClock(): Clock {
@@ -49,6 +58,15 @@ describe("driver: waiting for the deploy helper", () => {
       code: "DeployFailed",
       message: "PXE deploy failed for instance i-7: disk too small",
     });
+  });
+
+  it("tells a refused image from a failed machine", async () => {
+    const refused = row({
+      state: "failed",
+      error: "it has a backing file",
+      result: { errorCode: "ImageUnacceptable" },
+    });
+    expect((await wait([refused])).error?.code).to.equal("ImageUnacceptable");
   });
 
   it("ends when the row is gone", async () => {

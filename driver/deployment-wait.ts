@@ -37,13 +37,11 @@ export async function waitForDeployment(
     const { instanceUuid } = row;
     if (row.state === "deploy complete" || row.state === "active") return row;
     if (row.state === "failed" || row.state === "cancelled") {
-      throw new BaremetalError(
-        "DeployFailed",
-        `PXE deploy failed for instance ${instanceUuid}: ${row.error ?? row.state}`,
-        {
-          data: { step: row.step, instanceUuid },
-        },
-      );
+      // An image that one helper refuses is refused by all: the caller must not try it on the next machine.
+      const code = row.result.errorCode === "ImageUnacceptable" ? "ImageUnacceptable" : "DeployFailed";
+      throw new BaremetalError(code, `PXE deploy failed for instance ${instanceUuid}: ${row.error ?? row.state}`, {
+        data: { step: row.step, instanceUuid },
+      });
     }
     if (options.clock.now() > options.startedAt + options.deadlineMs) {
       throw new BaremetalError(

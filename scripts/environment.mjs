@@ -96,7 +96,9 @@ function missingDebianPackages(packages) {
       .filter((line) => line.endsWith(" installed"))
       .map((line) => line.split(" ")[0]),
   );
-  return packages.filter((p) => !installed.has(p.name));
+  return packages.filter(
+    (p, index) => !installed.has(p.name) && packages.findIndex((q) => q.name === p.name) === index,
+  );
 }
 
 /** Says which Debian packages are missing and why they are needed, then installs them. */

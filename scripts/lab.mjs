@@ -3,7 +3,10 @@ import { build, checkNode, installDebianPackages, installNpmPackages, readPackag
 
 checkNode();
 await installNpmPackages();
-await installDebianPackages(readPackageList("lab/packages.json"));
+const isMysql = process.argv.some((word) => word === "mysql" || word === "--db=mysql");
+await installDebianPackages(
+  readPackageList("lab/packages.json").filter(({ onlyFor }) => onlyFor === undefined || isMysql),
+);
 await build();
 // Ctrl-C reaches the lab through the terminal's process group, a kill is passed on: it ends when its rack is down.
 process.exit(

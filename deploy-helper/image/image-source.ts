@@ -1,4 +1,5 @@
 // What a disk image is to the writer: a size and its extents in order, read straight into the writer's buffers.
+import { basename } from "node:path";
 import { BaremetalError } from "../../lib/errors.ts";
 
 /** A piece of the image, in order, without gaps. */
@@ -30,7 +31,9 @@ export interface ImageSource {
 
 /** The refusal of an image. `reason` completes "the image ... cannot be deployed:". */
 export function unacceptable(path: string, reason: string, cause?: unknown): BaremetalError {
-  return new BaremetalError("ImageUnacceptable", `the image ${path} cannot be deployed: ${reason}`, {
+  // The user reads this: in the cache an image's name is its SHA-256, and where our cache lies is none of his business.
+  const name = basename(path).slice(0, 16);
+  return new BaremetalError("ImageUnacceptable", `the image ${name} cannot be deployed: ${reason}`, {
     data: { image: path, reason },
     cause,
   });

@@ -129,6 +129,17 @@ onEachEngine("deployments", (context) => {
     }
   });
 
+  it("lets the holder, and nobody else, give up the lease of an ended deployment", async () => {
+    const job = await rack.claimed("h");
+    await rack.deployments.letGo(job.id, job.leaseHolder ?? "");
+    expect(await rack.reread(job.id), "work to be done keeps its lease").to.include({ leaseHolder: job.leaseHolder });
+    expect(await rack.nodes.transition(job.id, "fail", { lastError: "deleted" })).to.equal(true);
+    await rack.deployments.letGo(job.id, "somebody else");
+    expect(await rack.reread(job.id)).to.include({ leaseHolder: job.leaseHolder });
+    await rack.deployments.letGo(job.id, job.leaseHolder ?? "");
+    expect(await rack.reread(job.id)).to.include({ leaseHolder: null, leaseExpiresAt: null, state: "failed" });
+  });
+
   it("lets a late worker write nothing after the release (R2)", async () => {
     const job = await rack.claimed("late");
     expect(await rack.nodes.release(job.id)).to.equal(true);

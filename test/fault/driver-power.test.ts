@@ -36,8 +36,12 @@ describe("driver/power over IPMI, with faults", () => {
       password: "secret",
       handlers: {
         getPower: () => machine.isOn,
-        setPower: (action) => void (machine.isOn = action === "power-up"),
-        setBootDevice: ({ device, persistent }) => void (machine.boot = `${device} ${persistent}`),
+        setPower: (action) => {
+          machine.isOn = action === "power-up";
+        },
+        setBootDevice: ({ device, persistent }) => {
+          machine.boot = `${device} ${persistent}`;
+        },
       },
       faults,
     });
