@@ -21,15 +21,6 @@ export const TaskManagementFunction = {
   TargetWarmReset: 6,
 } as const;
 
-/** Responses (RFC 7143 11.6.1). */
-export const TaskManagementResult = {
-  Complete: 0,
-  NoSuchTask: 1,
-  NoSuchLun: 2,
-  NotSupported: 5,
-  Rejected: 255,
-} as const;
-
 export interface TaskManagementRequestPdu {
   readonly function: number;
   readonly lun: number;
