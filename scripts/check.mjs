@@ -22,7 +22,7 @@ function runStep([name, command, args]) {
     const output = [];
     child.stdout.on("data", (chunk) => output.push(chunk));
     child.stderr.on("data", (chunk) => output.push(chunk));
-    child.on("error", (error) => resolve({ name, ok: false, text: `${error.message}: run npm ci first` }));
+    child.on("error", (error) => resolve({ name, ok: false, text: `${error.message}: run npm install first` }));
     child.on("close", (code) => {
       resolve({ name, ok: code === 0, text: Buffer.concat(output).toString(), ms: Date.now() - start });
     });

@@ -67,8 +67,10 @@ export async function installNpmPackages() {
   say(
     "npm packages: installing as package-lock.json says (better-sqlite3 is compiled; about two minutes the first time)",
   );
-  const status = await run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { quiet: true });
-  if (status !== 0) die(`npm ci failed with exit status ${status}; see its text above`);
+  // Not `npm ci`: it wants every platform's optional package in the lock, and a mirror may hold only some of them.
+  const args = ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"];
+  const status = await run("npm", args, { quiet: true });
+  if (status !== 0) die(`npm install failed with exit status ${status}; see its text above`);
   markDone("npm-packages", key);
 }
 
