@@ -59,11 +59,19 @@ function markDone(name, key) {
   writeFileSync(join(folder, name), key);
 }
 
+/** better-sqlite3 is compiled where no built binary of it can be fetched. */
+const BUILD_TOOLS = [
+  { name: "g++", why: "compiles better-sqlite3" },
+  { name: "make", why: "compiles better-sqlite3" },
+  { name: "python3", why: "node-gyp, which compiles better-sqlite3" },
+];
+
 /** Installs the npm packages of package-lock.json if they are not there as it says. */
 export async function installNpmPackages() {
   const lock = readFileSync(join(ROOT, "package-lock.json"));
   const key = createHash("sha256").update(lock).update(process.version).digest("hex");
   if (isDone("npm-packages", key)) return;
+  await installDebianPackages(BUILD_TOOLS);
   say(
     "npm packages: installing as package-lock.json says (better-sqlite3 is compiled; about two minutes the first time)",
   );

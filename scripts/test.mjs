@@ -44,6 +44,11 @@ await build();
 const folder = mkdtempSync(join(tmpdir(), "nova-baremetal-test-"));
 let passed = 0;
 let failed = 0;
+if (only.length === 0) {
+  say("== check");
+  if ((await run(process.execPath, ["scripts/check.mjs"])) === 0) passed += 1;
+  else failed += 1;
+}
 for (const suite of SUITES.filter(({ name }) => only.length === 0 || only.includes(name))) {
   const report = join(folder, `${suite.name}.json`);
   const start = Date.now();

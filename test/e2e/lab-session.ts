@@ -131,10 +131,13 @@ export class LabSession {
     return status!;
   }
 
-  /** For a test that failed: whatever the state, nothing is left. The kernel ends the namespace with its first process. */
+  /** For a test that failed: whatever the state, nothing is left. */
   async kill(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     await this.interrupt().catch(async () => {
+      // The kernel ends every process of the namespace with `unshare --kill-child`.
+      const unshare = (await this.look()).filter(({ argv }) => argv[0] === "unshare");
+      for (const { pid } of unshare) process.kill(pid, "SIGKILL");
       this.#child.kill("SIGKILL");
       await this.#ended;
     });
