@@ -38,6 +38,7 @@ export async function waitForHelperToStop(context: DriverContext, deploymentId: 
 /**
  * Moves the node to `error`, still associated, runs `undo`, and gives the node back only if the undo was whole.
  * Returns undefined then; else the text of what is left, and the node keeps `error`, its instance and the reason.
+ * A node that carries another deployment by now is not touched: what we would undo is somebody else's (R2).
  */
 export async function rollBack(
   context: DriverContext,
@@ -47,22 +48,51 @@ export async function rollBack(
   timeline: Timeline,
   cause: unknown,
 ): Promise<string | undefined> {
+  const { nodes } = context;
   const lastError = describeError(cause);
   try {
-    await context.nodes.transition(deploymentId, "fail", { lastError, error: lastError });
+    if (!(await nodes.transition(deploymentId, "fail", { lastError, error: lastError }))) {
+      await assertStillOurs(context, node, deploymentId);
+      throw new BaremetalError("Internal", `node ${node.id} could not be moved to error`, { data: { deploymentId } });
+    }
     await waitForHelperToStop(context, deploymentId);
-    await undo.run((name, work) => timeline.step(`undo: ${name}`, work));
-    await context.nodes.release(deploymentId);
+    await undo.run((name, work) =>
+      timeline.step(`undo: ${name}`, async () => {
+        await assertStillOurs(context, node, deploymentId);
+        await work();
+      }),
+    );
+    if (!(await nodes.release(deploymentId))) await assertStillOurs(context, node, deploymentId);
     await timeline.note("released", "the undo is complete; the node is free");
     return undefined;
   } catch (error) {
+    if (isTakenAway(error)) {
+      await timeline.note("undo", "nothing is undone: the node carries another deployment by now");
+      return undefined;
+    }
     const text = describeError(error);
     await timeline.fail("undo", error);
-    await context.nodes.setPower(node.id, { lastError: `${lastError}; ${text}` }).catch((failure: unknown) => {
+    // Keyed by the deployment, like every write of ours: a later tenant's node must not get our reason.
+    await nodes.transition(deploymentId, "fail", { lastError: `${lastError}; ${text}` }).catch((failure: unknown) => {
       context.logger.error(`could not write last_error of node ${node.id}: ${describeError(failure)}`);
     });
     return text;
   }
+}
+
+/** @throws BaremetalError `Conflict` with `isTakenAway` if the node carries another deployment, or none */
+async function assertStillOurs(context: DriverContext, node: NodeRecord, deploymentId: number): Promise<void> {
+  const now = await context.nodes.get(node.id);
+  if (now?.deploymentId === deploymentId) return;
+  throw new BaremetalError("Conflict", `node ${node.id} does not carry deployment ${deploymentId} any more`, {
+    data: { isTakenAway: true },
+  });
+}
+
+/** The undo list wraps what its steps throw, so the causes are looked at too. */
+function isTakenAway(error: unknown): boolean {
+  if (!(error instanceof BaremetalError)) return false;
+  return error.data.isTakenAway === true || isTakenAway(error.cause);
 }
 
 /** The whole undo of a node that carries, or carried, an instance: power off, boot configuration, files. */

@@ -69,6 +69,20 @@ describe("driver: waiting for the deploy helper", () => {
     expect((await wait([refused])).error?.code).to.equal("ImageUnacceptable");
   });
 
+  it("outlives a database that is away for a while", async () => {
+    let calls = 0;
+    const reader = {
+      get: async () => {
+        calls += 1;
+        if (calls < 4) throw new BaremetalError("PeerUnreachable", "the database is away");
+        return row({ state: "deploy complete" });
+      },
+    };
+    const options = { clock: fakeClock(), intervalMs: 100, deadlineMs: 1000, startedAt: 0 };
+    expect((await waitForDeployment(reader, 7, options)).state).to.equal("deploy complete");
+    expect(calls).to.equal(4);
+  });
+
   it("ends when the row is gone", async () => {
     expect((await wait([undefined])).error?.code).to.equal("Conflict");
   });

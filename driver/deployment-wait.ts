@@ -28,7 +28,7 @@ export async function waitForDeployment(
   options: WaitOptions,
 ): Promise<DeploymentRecord> {
   for (;;) {
-    const row = await reader.get(id);
+    const row = await readPatiently(reader, id, options);
     if (row === undefined) {
       throw new BaremetalError("Conflict", `deployment ${id} was removed while its instance waited for it`, {
         data: { id },
@@ -49,6 +49,22 @@ export async function waitForDeployment(
         `Timeout reached while waiting for PXE deploy of instance ${instanceUuid}: ${lastSeen(row)}`,
         { data: { step: row.step ?? row.state, deadlineMs: options.deadlineMs, instanceUuid } },
       );
+    }
+    await options.clock.sleep(options.intervalMs, options.signal);
+  }
+}
+
+/** A database that is away for a while must not tear down a machine that is being written well. */
+async function readPatiently(
+  reader: DeploymentReader,
+  id: number,
+  options: WaitOptions,
+): Promise<DeploymentRecord | undefined> {
+  for (;;) {
+    try {
+      return await reader.get(id);
+    } catch (error) {
+      if (options.clock.now() > options.startedAt + options.deadlineMs) throw error;
     }
     await options.clock.sleep(options.intervalMs, options.signal);
   }

@@ -12,6 +12,7 @@ import {
   partitionSizes,
   registerFileUndo,
   registerPowerUndo,
+  resultOf,
   runSpawn,
   type SpawnJob,
   type SpawnResult,
@@ -83,13 +84,16 @@ export class BareMetalDriver {
    * Ends as spawn does. @throws BaremetalError `NotFound` if the instance is on no node
    */
   async resume(instance: InstanceRecord, options: CallOptions = {}): Promise<SpawnResult> {
-    const node = await this.#nodeOf(instance);
-    this.#assertOurs(node);
-    const deployment = await this.#context.deployments.get(node.deploymentId ?? 0);
-    if (deployment === undefined) throw notOnNode(instance);
-    return this.exclusive(node.id, () =>
-      this.#undoOnFailure(this.#job(instance, node, deployment, options), (job) => this.#resumeJob(job)),
-    );
+    const found = await this.#nodeOf(instance);
+    return this.exclusive(found.id, async () => {
+      // Read under the lock: what went before may have moved both on.
+      const node = await this.#nodeOf(instance);
+      const deployment = await this.#context.deployments.get(node.deploymentId ?? 0);
+      if (deployment === undefined) throw notOnNode(instance);
+      // The machine is the tenant's; only the instance's own row was not written. There is nothing to undo.
+      if (deployment.state === "active") return resultOf(deployment);
+      return this.#undoOnFailure(this.#job(instance, node, deployment, options), (job) => this.#resumeJob(job));
+    });
   }
 
   async #resumeJob(job: SpawnJob): Promise<SpawnResult> {
@@ -147,7 +151,8 @@ export class BareMetalDriver {
     const deploymentId = node.deploymentId;
     if (instanceUuid === null || deploymentId === null) return;
     const timeline = timelineOf(this.#context, node, instanceUuid);
-    await nodes.transition(deploymentId, "startDelete");
+    // Not ours any more: somebody else cleaned it up, and the node may carry another tenant.
+    if (!(await nodes.transition(deploymentId, "startDelete"))) return;
     const undo = await undoOfInstance(this.#context, node, instanceUuid);
     const cause = new BaremetalError("Cancelled", "the instance was deleted", { data: { step: "destroy" } });
     const left = await rollBack(this.#context, node, deploymentId, undo, timeline, cause);
@@ -216,8 +221,12 @@ export class BareMetalDriver {
   }
 
   async #withNode(instance: InstanceRecord, step: string, work: (node: NodeRecord) => Promise<void>): Promise<void> {
-    const node = await this.#nodeOf(instance);
-    await this.exclusive(node.id, () => timelineOf(this.#context, node, instance.uuid).step(step, () => work(node)));
+    const found = await this.#nodeOf(instance);
+    await this.exclusive(found.id, async () => {
+      // Read again under the lock: the action waited, and the node may carry another instance by now.
+      const node = await this.#nodeOf(instance);
+      await timelineOf(this.#context, node, instance.uuid).step(step, () => work(node));
+    });
   }
 
   async #nodeOf(instance: InstanceRecord): Promise<NodeRecord> {

@@ -1,7 +1,7 @@
 // Images: the disk image in a cache by content, verified by checksum once; kernels and ramdisks under tftp_root.
 import { createHash } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
-import { access, chmod, copyFile, link, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { access, chmod, copyFile, link, mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { ImageRecord } from "../db/records.ts";
@@ -65,7 +65,7 @@ export class ImageCache {
   }
 
   /** Brings a disk image into the cache; calls for one image share the work. @throws `NotFound`, `ImageUnacceptable` */
-  async disk(id: string): Promise<CachedImage> {
+  async disk(id: string, signal?: AbortSignal): Promise<CachedImage> {
     const { record, file } = await this.#locate(id);
     if (record.diskFormat !== "raw" && record.diskFormat !== "qcow2" && record.diskFormat !== "ami") {
       throw unacceptable(
@@ -76,8 +76,12 @@ export class ImageCache {
     const format = record.diskFormat === "qcow2" ? "qcow2" : "raw";
     const key = record.sha256 ?? id;
     const running = this.#inFlight.get(key);
-    if (running) return { ...(await running), format };
-    const work = this.#store(id, file, record).finally(() => this.#inFlight.delete(key));
+    if (running) {
+      const shared = await running.catch(() => undefined);
+      // The one who did the work may have called it off: that is no reason for this one to fail.
+      return shared === undefined ? this.disk(id, signal) : { ...shared, format };
+    }
+    const work = this.#store(id, file, record, signal).finally(() => this.#inFlight.delete(key));
     this.#inFlight.set(key, work);
     return { ...(await work), format };
   }
@@ -96,12 +100,22 @@ export class ImageCache {
     );
   }
 
-  /** Removes cached images that nothing in `keep` (SHA-256) names; returns how many. */
-  async prune(keep: ReadonlySet<string>): Promise<number> {
-    const names = await readdir(this.#root).catch(() => []);
-    const stale = names.filter((name) => /^[0-9a-f]{64}$/.test(name) && !keep.has(name) && !this.#inFlight.has(name));
-    for (const name of stale) await rm(join(this.#root, name), { force: true });
-    return stale.length;
+  /**
+   * Removes images that nothing in `keep` (SHA-256) names and that nobody used since `before` (milliseconds since the epoch),
+   * and what killed processes left half done. Returns how many files.
+   */
+  async prune(keep: ReadonlySet<string>, before: number): Promise<number> {
+    let count = 0;
+    for (const name of await readdir(this.#root).catch(() => [])) {
+      const isOurs = /^[0-9a-f]{64}$|\.part$/.test(name);
+      if (!isOurs || keep.has(name) || this.#inFlight.has(name)) continue;
+      const path = join(this.#root, name);
+      const found = await stat(path).catch(() => undefined);
+      if (found === undefined || found.ctimeMs > before) continue;
+      await rm(path, { force: true });
+      count += 1;
+    }
+    return count;
   }
 
   async #locate(id: string): Promise<{ record: ImageRecord; file: string }> {
@@ -121,12 +135,20 @@ export class ImageCache {
     return { record, file };
   }
 
-  async #store(id: string, file: string, record: ImageRecord): Promise<Omit<CachedImage, "format">> {
+  async #store(
+    id: string,
+    file: string,
+    record: ImageRecord,
+    signal?: AbortSignal,
+  ): Promise<Omit<CachedImage, "format">> {
     await mkdir(this.#root, { recursive: true, mode: 0o700 });
     if (record.sha256 !== null) {
       const path = join(this.#root, record.sha256);
       const known = await stat(path).catch(() => undefined);
-      if (known) return { path, sha256: record.sha256, sizeBytes: known.size };
+      if (known) {
+        await touch(path);
+        return { path, sha256: record.sha256, sizeBytes: known.size };
+      }
     }
     const part = join(this.#root, `${id}.${process.pid}.part`);
     await rm(part, { force: true });
@@ -134,7 +156,7 @@ export class ImageCache {
     await link(file, part).catch(() => copyFile(file, part, constants.COPYFILE_FICLONE));
     try {
       const hash = createHash("sha256");
-      await pipeline(createReadStream(part, { highWaterMark: 1 << 20 }), hash);
+      await pipeline(createReadStream(part, { highWaterMark: 1 << 20 }), hash, signal === undefined ? {} : { signal });
       const sha256 = hash.digest("hex");
       if (record.sha256 !== null && record.sha256 !== sha256) {
         throw unacceptable(
@@ -149,6 +171,12 @@ export class ImageCache {
       await rm(part, { force: true });
     }
   }
+}
+
+/** Notes a use: the time of the last change of the inode is what prune looks at. */
+async function touch(path: string): Promise<void> {
+  const now = new Date();
+  await utimes(path, now, now).catch(() => {});
 }
 
 function unacceptable(id: string, reason: string): BaremetalError {

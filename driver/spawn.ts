@@ -3,7 +3,7 @@ import { createHash, randomInt } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { DeploymentRecord, InstanceRecord, NodeRecord } from "../db/records.ts";
-import { BaremetalError } from "../lib/errors.ts";
+import { BaremetalError, describeError } from "../lib/errors.ts";
 import { type PxePaths, pxePaths, removePxeFiles, renderPxeConfig, writePxeConfig } from "./boot/pxelinux.ts";
 import { configDriveFiles, writeConfigDrive } from "./config-drive.ts";
 import { type DriverContext, timelineOf, withPower } from "./context.ts";
@@ -91,8 +91,14 @@ async function prepareBoot(job: SpawnJob, paths: PxePaths, macs: readonly string
   const { settings, images } = context;
   const ids = bootImageIds(instance, settings);
   const image = await timeline.step("fetch images", async () => {
-    const [disk] = await Promise.all([images.disk(instance.imageRef), images.boot(ids, paths)]);
-    return disk;
+    const [disk, boot] = await Promise.allSettled([
+      images.disk(instance.imageRef, job.signal),
+      images.boot(ids, paths),
+    ]);
+    // Both have ended here: the undo removes the folder that the other may still have been writing to.
+    if (disk.status === "rejected") throw disk.reason;
+    if (boot.status === "rejected") throw boot.reason;
+    return disk.value;
   });
   job.signal.throwIfAborted();
   await timeline.step("write boot configuration", async () => {
@@ -146,13 +152,38 @@ export async function finishSpawn(job: SpawnJob): Promise<SpawnResult> {
       signal,
     }),
   );
-  if (row.state !== "active" && !(await context.nodes.transition(deployment.id, "activate"))) {
-    throw takenAway(deployment, "active");
-  }
+  if (row.state !== "active" && !(await activate(job))) throw takenAway(deployment, "active");
+  // From here on the machine is the tenant's: nothing below may fail the spawn, whose undo would switch it off.
   await timeline.note("active", "the node is the tenant's", { bytes: row.bytesDone });
-  // What the config drive held (keys, user data) is on the node now, and nowhere else.
-  await rm(instanceDirectory(context, job.instance.uuid), { recursive: true, force: true });
+  await forgetInstanceFiles(job);
+  return resultOf(row);
+}
+
+/** What the config drive held (keys, user data) is on the node now, and nowhere else. */
+async function forgetInstanceFiles({ context, instance }: SpawnJob): Promise<void> {
+  await rm(instanceDirectory(context, instance.uuid), { recursive: true, force: true }).catch((error: unknown) => {
+    context.logger.warn(`the files of instance ${instance.uuid} could not be removed: ${describeError(error)}`);
+  });
+}
+
+export function resultOf(row: DeploymentRecord): SpawnResult {
   return row.agentAddress === null ? {} : { address: row.agentAddress };
+}
+
+const ACTIVATE_PAUSE_MS = 1000;
+
+/** The disk is written and the machine boots: a database that is away is waited for, to the deployment's own deadline. */
+async function activate({ context, deployment, signal }: SpawnJob): Promise<boolean> {
+  const end = deployment.createdAt.getTime() + context.settings.deployDeadlineMs;
+  for (;;) {
+    try {
+      return await context.nodes.transition(deployment.id, "activate");
+    } catch (error) {
+      if (context.clock.now() > end) throw error;
+      context.logger.warn(`deployment ${deployment.id} could not be made active yet: ${describeError(error)}`);
+    }
+    await context.clock.sleep(ACTIVATE_PAUSE_MS, signal);
+  }
 }
 
 /** Another writer moved the deployment on: whatever we do now would be done to somebody else's machine. */

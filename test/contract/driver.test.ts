@@ -23,6 +23,14 @@ describe("driver on a real database", () => {
   });
   afterEach(() => bench.close());
 
+  /** One pass of the reconciler; `isAlive` is what the compute side says of instances. */
+  async function reconcile(isAlive = true, orphanMs = 600_000): Promise<void> {
+    const options = { intervalMs: 60_000, parallel: 2, orphanMs, imageUnusedMs: 3_600_000 };
+    const reconciler = new Reconciler(bench.context, bench.driver, async () => isAlive, options);
+    await reconciler.pass();
+    await reconciler.close();
+  }
+
   it("spawns: files, links, state before power, off-pxe-on, active", async () => {
     const node = await bench.enrol({ mac: "52:54:00:AB:00:01" });
     const instance = bench.instance();
@@ -127,9 +135,7 @@ describe("driver on a real database", () => {
     expect(stuck).to.include({ taskState: "error", instanceUuid: instance.uuid });
     expect(stuck?.lastError).to.include("the BMC is silent");
     bench.power.faults.clear();
-    const reconciler = new Reconciler(bench.context, bench.driver, { intervalMs: 60_000, parallel: 2 });
-    await reconciler.pass();
-    await reconciler.close();
+    await reconcile();
     expect(await bench.context.nodes.get(node.id)).to.include({
       taskState: "deleted",
       instanceUuid: null,
@@ -141,9 +147,7 @@ describe("driver on a real database", () => {
   it("clears a power fault when the BMC answers again", async () => {
     const node = await bench.enrol();
     await bench.context.nodes.setPower(node.id, { fault: "power failure", lastError: "silent" });
-    const reconciler = new Reconciler(bench.context, bench.driver, { intervalMs: 60_000, parallel: 2 });
-    await reconciler.pass();
-    await reconciler.close();
+    await reconcile();
     expect(await bench.context.nodes.get(node.id)).to.include({
       fault: null,
       lastError: null,
@@ -215,9 +219,9 @@ describe("driver on a real database", () => {
     const instance = bench.instance();
     const stop = new AbortController();
     const spawned = failure(bench.driver.spawn(instance, node.uuid, { signal: stop.signal }));
-    while ((await bench.context.events.list({ nodeId: node.id })).every((e) => e.step !== "wait for deployment")) {
-      await systemClock.sleep(5);
-    }
+    await until(async () =>
+      (await bench.context.events.list({ nodeId: node.id })).some(({ step }) => step === "wait for deployment"),
+    );
     stop.abort(new BaremetalError("Cancelled", "stopping", { data: { isShutdown: true } }));
     await spawned;
     expect(await bench.context.nodes.get(node.id)).to.include({ taskState: "prepared", instanceUuid: instance.uuid });
@@ -227,6 +231,71 @@ describe("driver on a real database", () => {
     expect(await second.resume(instance)).to.deep.equal({ address: "10.0.0.9" });
     expect(bench.power.calls.length).to.equal(callsBefore);
     expect(await bench.context.nodes.get(node.id)).to.include({ taskState: "active" });
+  });
+
+  it("resumes an instance whose node is active already, and touches nothing", async () => {
+    const node = await bench.enrol();
+    const instance = bench.instance();
+    bench.power.onPowerOn = (id) => void bench.deploy(id);
+    await bench.driver.spawn(instance, node.uuid);
+    const calls = bench.power.calls.length;
+    bench.power.faults.set("*", "nobody may ask");
+    expect(await bench.driver.resume(instance)).to.deep.equal({ address: "10.0.0.9" });
+    expect(bench.power.calls.length).to.equal(calls);
+  });
+
+  it("does not undo on a node that carries a later tenant by now (R2)", async () => {
+    const node = await bench.enrol();
+    const first = bench.instance();
+    const spawned = failure(bench.driver.spawn(first, node.uuid));
+    await until(async () => (await bench.context.nodes.get(node.id))?.powerState === "power on");
+    // Another process of the same host takes the first instance off and puts a second one on.
+    const other = await openDriverBenchWith(bench, 10_000);
+    await other.destroy(first);
+    bench.power.onPowerOn = (id) => void bench.deploy(id);
+    const second = bench.instance();
+    await other.spawn(second, node.uuid);
+    await spawned;
+    expect(bench.power.on.has(node.id), "the later tenant's machine runs").to.equal(true);
+    expect(await bench.context.nodes.get(node.id)).to.include({ taskState: "active", instanceUuid: second.uuid });
+  });
+
+  it("cleans up a node whose work was lost and whose instance failed, and leaves a living one alone", async () => {
+    const node = await bench.enrol();
+    const sizes = { rootMb: 1024, swapMb: 1, ephemeralMb: 0, ephemeralFormat: "ext3", preserveEphemeral: false };
+    const instance = bench.instance();
+    const names = { instanceUuid: instance.uuid, instanceName: "web", serviceHost: "compute1" };
+    await bench.context.nodes.associate(node.uuid, { ...names, ...sizes });
+    await systemClock.sleep(5);
+    await reconcile(true, 1);
+    expect(await bench.context.nodes.get(node.id)).to.include({ instanceUuid: instance.uuid, taskState: "building" });
+    await reconcile(false, 1);
+    expect(await bench.context.nodes.get(node.id)).to.include({ instanceUuid: null, taskState: "deleted" });
+  });
+
+  it("never cleans up a tenant's node, whatever becomes of the instance's row", async () => {
+    const node = await bench.enrol();
+    const instance = bench.instance();
+    bench.power.onPowerOn = (id) => void bench.deploy(id);
+    await bench.driver.spawn(instance, node.uuid);
+    await systemClock.sleep(5);
+    await reconcile(false, 1);
+    expect(await bench.context.nodes.get(node.id)).to.include({ instanceUuid: instance.uuid, taskState: "active" });
+    expect(bench.power.on.has(node.id)).to.equal(true);
+  });
+
+  it("removes cached images that nobody needs or used for long", async () => {
+    const node = await bench.enrol();
+    const instance = bench.instance();
+    bench.power.onPowerOn = (id) => void bench.deploy(id);
+    await bench.driver.spawn(instance, node.uuid);
+    const cache = join(bench.folder, "cache");
+    const [name] = await readdir(cache);
+    const { images } = bench.context;
+    expect(await images.prune(new Set([name ?? ""]), Date.now() + 1000)).to.equal(0);
+    expect(await images.prune(new Set(), Date.now() - 3_600_000)).to.equal(0);
+    expect(await images.prune(new Set(), Date.now() + 1000)).to.equal(1);
+    expect(await readdir(cache)).to.deep.equal([]);
   });
 
   it("undoes a spawn that its user called off", async () => {
@@ -257,6 +326,11 @@ describe("driver on a real database", () => {
     expect(JSON.stringify(events)).to.not.match(/secret|deployment_key/);
   });
 });
+
+/** Polls; the suite's own time limit is the deadline. */
+async function until(probe: () => Promise<boolean>): Promise<void> {
+  while (!(await probe())) await systemClock.sleep(5);
+}
 
 async function openDriverBenchWith(bench: DriverBench, deployDeadlineMs: number) {
   const { BareMetalDriver } = await import("../../driver/driver.ts");

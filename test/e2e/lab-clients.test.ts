@@ -130,12 +130,11 @@ describe("e2e: the rack that stays up, with Debian's nova and openstack", functi
     } finally {
       calls = await audit.finish();
     }
-    expect(isComplete, "strace watched to the end").to.equal(true);
-    expect(calls).to.deep.equal([]);
-
     const taken = (await baremetal("GET", `/${node.id}`)).body.node as Node;
     expect(taken.task_state).to.equal("active");
     instance = taken.instance_uuid!;
+    expect(isComplete, "strace watched to the end").to.equal(true);
+    expect(calls).to.deep.equal([]);
     const helperLog = await readFile(join(lab.folders.logs, "baremetal-deploy-helper.log"), "utf8");
     const isDone = (line: string) => line.includes(instance) && line.includes('"message":"deploy complete');
     expect(helperLog.split("\n").filter(isDone), "the audited helper wrote the disk").to.have.length(1);
@@ -208,6 +207,7 @@ describe("e2e: the rack that stays up, with Debian's nova and openstack", functi
   it("frees the machine by nova delete: no TFTP files, no power", async () => {
     const tftpRoot = join(lab.folders.state, "tftpboot");
     const link = `01-${mac.replaceAll(":", "-")}`;
+    expect(await readdir(tftpRoot)).to.include(instance);
     expect(await readdir(join(tftpRoot, "pxelinux.cfg"))).to.include(link);
     await nova("delete", name);
     await lab.until(`${name} to be gone`, STATE_DEADLINE_MS, async () => !(await nova("list")).includes(instance));
