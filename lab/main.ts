@@ -145,7 +145,9 @@ async function requireBuild(): Promise<void> {
 async function makeFolders(options: LabOptions): Promise<RackFolders> {
   const runs = join(ROOT, ".lab/run");
   await mkdir(runs, { recursive: true });
-  for (const old of (await readdir(runs)).sort().slice(0, -KEPT_RUNS)) {
+  // A rack that is still up keeps its folder, however many came after it.
+  const ended = (await readdir(runs)).filter((run) => !isAlive(Number(run.split("-").at(-1)))).sort();
+  for (const old of ended.slice(0, -KEPT_RUNS)) {
     await rm(join(runs, old), { recursive: true, force: true });
   }
   const name = `${new Date().toISOString().replace(/[-:]/g, "").slice(0, 15)}-${process.pid}`;
@@ -156,6 +158,15 @@ async function makeFolders(options: LabOptions): Promise<RackFolders> {
   const disks = options.keepDisks ? join(ROOT, ".lab/disks") : join(await diskPlace(options, logs), `nova-lab-${name}`);
   await mkdir(disks, { recursive: true, mode: 0o700 });
   return { root: ROOT, logs, state, disks, sockets };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
 }
 
 /** Shared memory if there is room for what a deployment writes; the disks are sparse. */
