@@ -57,7 +57,7 @@ export async function startDhcp(runFolder: string, machines: readonly MachineAdd
     "# pxelinux.0 is fetched from siaddr; PXE ROMs overlook options that overlap the file name's field.",
     `dhcp-boot=pxelinux.0,,${SERVER_ADDRESS}`,
     "dhcp-no-override",
-    "# iPXE's own option 176, no-pxedhcp: without it the ROM waits two seconds for a ProxyDHCP server in every boot.",
+    "# iPXE's own option 176, no-pxedhcp: without it the ROM waits for a ProxyDHCP server, three seconds in every boot.",
     "dhcp-option-force=encap:175,176,1b",
     "# Debian's iPXE looks for IPv6 routers first and waits 8 to 13 s if none answers.",
     "enable-ra",
