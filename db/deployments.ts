@@ -166,6 +166,24 @@ export class DeploymentRepository {
     });
   }
 
+  /**
+   * Disk and PXE configuration are ready and only the node's word is missing: kept with the outcome, as `result.written`, so
+   * that whoever claims the job next does not write again. False: the lease was lost, or the node was taken back.
+   */
+  async markWritten(
+    id: number,
+    holder: string,
+    outcome: { rootUuid: string; result: Readonly<Record<string, unknown>> },
+  ): Promise<boolean> {
+    const values = { rootUuid: outcome.rootUuid, result: { ...outcome.result, written: true } };
+    const count = await transact(this.#db, `marking deployment ${id} as written`, (trx) =>
+      trx("bm_deployments")
+        .where({ id, state: "deploying", lease_holder: holder })
+        .update({ ...deploymentsTable.toRow(this.#dialect, values), updated_at: this.#at(this.#clock.now()) }),
+    );
+    return count === 1;
+  }
+
   /** The image is on the disk: `deploy complete`. False: the lease was lost, or the node was taken back. */
   async complete(
     id: number,
@@ -180,8 +198,7 @@ export class DeploymentRepository {
   }
 
   /**
-   * Ends the deployment as failed, with its cause. `holder` must hold the lease; null: whoever may say so without one (the
-   * call's receiver for the agent's own error). `code` is the product's error code, kept as `result.errorCode`: the driver
+   * Ends the deployment as failed, with its cause. `holder` must hold the lease; null: whoever may say so without one. `code` is the product's error code, kept as `result.errorCode`: the driver
    * decides by it whether another node would fare better. False: it had already ended, or was lost.
    */
   async fail(id: number, holder: string | null, error: string, code?: string): Promise<boolean> {
@@ -193,6 +210,25 @@ export class DeploymentRepository {
       nodeRow: { deploy_key: null },
       deploymentRow: { deploy_key_hash: null, lease_holder: null, lease_expires_at: null },
     }));
+  }
+
+  /**
+   * Takes the ramdisk's one call that brings only its error: the deployment fails, and the key is spent as in `acceptCall`.
+   * False: wrong state or key; nothing was written, whatever another call with the same key has begun.
+   */
+  async failCall(nodeId: number, keyHash: string, error: string): Promise<boolean> {
+    const done = await transactIf(this.#db, `taking the error of node ${nodeId}`, async (trx) => {
+      const node = await trx("bm_nodes").where({ id: nodeId, deleted: 0 }).first("deployment_id");
+      await applyTransition(trx, this.#date(), Number(node?.deployment_id ?? 0), "failDeploy", {
+        patch: { error },
+        nodeWhere: (query) => query.where({ id: nodeId, deploy_key: keyHash }),
+        deploymentWhere: (query) => query.where({ deploy_key_hash: keyHash, state: "prepared" }),
+        nodeRow: { deploy_key: null },
+        deploymentRow: { deploy_key_hash: null },
+      });
+      return true;
+    });
+    return done ?? false;
   }
 
   /**

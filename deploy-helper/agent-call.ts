@@ -2,6 +2,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 import type { DeploymentRecord } from "../db/records.ts";
+import type { RefusalLimit } from "./refusal-limit.ts";
 import type { EventSink } from "./timeline.ts";
 
 /** The rows that a call may touch. */
@@ -11,7 +12,7 @@ export interface CallStore {
     nodeId: number,
     call: { keyHash: string; agentAddress: string; agentPort: number; agentLun: number },
   ): Promise<DeploymentRecord | undefined>;
-  fail(id: number, holder: string | null, error: string): Promise<boolean>;
+  failCall(nodeId: number, keyHash: string, error: string): Promise<boolean>;
 }
 
 export interface CallAnswer {
@@ -29,13 +30,14 @@ const MAX_AGENT_TEXT = 1000;
 
 /**
  * Judges a call and writes what follows from it. `form` is the urlencoded body, `peer` the caller's address.
- * Nothing in the call is believed but the key: the address must be the caller's, the target the one we issued (S2).
+ * `limit` says which refusals become events. Nothing in the call is believed but the key: the address must be the caller's, the target the one we issued (S2).
  */
 export async function receiveCall(
   form: string,
   peer: string,
   store: CallStore,
   events: EventSink,
+  limit: RefusalLimit,
 ): Promise<CallAnswer> {
   const fields = new URLSearchParams(form);
   for (const name of REQUIRED) {
@@ -58,7 +60,7 @@ export async function receiveCall(
     });
   };
   const refuse = async (text: string, reason = text) => {
-    await log("error", `a call from ${peer} was refused: ${reason}`);
+    if (limit.isDue(row.nodeId, peer, reason)) await log("error", `a call from ${peer} was refused: ${reason}`);
     return refused(400, text);
   };
   const keyHash = createHash("sha256")
@@ -80,8 +82,8 @@ export async function receiveCall(
   if (agentLun === undefined) return refuse("parameter ''l'' is not a LUN");
   const agentError = cleanText(fields.get("e") ?? "");
   if (agentError !== "") {
-    const isFailed = await store.fail(row.id, null, `the deploy ramdisk reported: ${agentError}`);
-    if (!isFailed) return refuse("key is not match", "the deployment had ended already");
+    const isFailed = await store.failCall(id, keyHash, `the deploy ramdisk reported: ${agentError}`);
+    if (!isFailed) return refuse("key is not match", "another call came first");
     await log("error", `the deploy ramdisk reported: ${agentError}`);
     return { status: 200, text: "", isQueued: false };
   }

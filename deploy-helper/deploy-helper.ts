@@ -9,6 +9,7 @@ import { type CallStore, receiveCall } from "./agent-call.ts";
 import { type DeploymentSettings, runDeployment } from "./deployment.ts";
 import { type OpenDisk, openIscsiDisk } from "./iscsi-disk.ts";
 import { JobQueue, type JobStore } from "./jobs.ts";
+import { RefusalLimit } from "./refusal-limit.ts";
 import { CallServer } from "./server.ts";
 import type { EventSink } from "./timeline.ts";
 
@@ -69,13 +70,14 @@ export class DeployHelper {
           .catch((error: unknown) => logger.warn(`could not keep the event "${event.step}": ${describeError(error)}`)),
     };
     const openDisk = options.openDisk ?? openIscsiDisk;
+    const limit = new RefusalLimit(clock);
     let jobs: JobQueue | undefined;
     const server = await CallServer.listen({
       host: config.baremetal.deployHelperHost,
       port: config.baremetal.deployHelperPort,
       logger,
       receive: async (body, peer) => {
-        const answer = await receiveCall(body, peer, deployments, log);
+        const answer = await receiveCall(body, peer, deployments, log, limit);
         if (answer.isQueued) jobs?.wake();
         logger.info(`call from ${peer}: ${answer.status} ${answer.text}`);
         return answer;
@@ -91,7 +93,8 @@ export class DeployHelper {
       leaseMs: config.baremetal.deployLease * 1000,
       jobDeadlineMs: config.baremetal.pxeDeployTimeout * 1000,
       pollMs: options.pollMs ?? 1000,
-      run: (row, timeline, signal) => runDeployment(row, { openDisk, timeline, clock, signal, settings }),
+      run: (row, timeline, signal, markWritten) =>
+        runDeployment(row, { openDisk, timeline, clock, signal, settings, markWritten }),
     });
     const { address, port } = server.address;
     logger.info(`the deploy helper listens on ${address}:${port}`);

@@ -40,6 +40,8 @@ export interface DeploymentContext {
   /** Aborted when the lease is lost, the deployment cancelled, or its time is up: writing stops at once. */
   readonly signal: AbortSignal;
   readonly settings: DeploymentSettings;
+  /** Keeps the outcome before the node is told: once it has rebooted, nobody can write its disk again. */
+  readonly markWritten: (outcome: DeploymentOutcome) => Promise<void>;
 }
 
 /** What `deploy complete` writes into the row. */
@@ -49,12 +51,21 @@ export interface DeploymentOutcome {
 }
 
 /**
- * Runs all steps. Begins from the start whatever an earlier attempt did: every step writes the same again.
+ * Runs all steps. Begins from the start whatever an earlier attempt wrote: every step writes the same again. Only when that
+ * attempt had come so far as to tell the node is the rest of it done, because the node may have rebooted.
  * A failure is thrown and told nobody but the row: the driver's undo switches the node off, and a word to the ramdisk
  * would only make it reboot into the deploy label again.
  */
 export async function runDeployment(row: DeploymentRecord, context: DeploymentContext): Promise<DeploymentOutcome> {
-  return new Deployment(row, context).run();
+  const deployment = new Deployment(row, context);
+  const written = writtenOutcome(row);
+  return written === undefined ? deployment.run() : deployment.finish(written);
+}
+
+/** What an earlier attempt wrote and kept, see `markWritten`; undefined: the disk is still to be written. */
+export function writtenOutcome(row: DeploymentRecord): DeploymentOutcome | undefined {
+  const { written, ...result } = row.result;
+  return written === true && row.rootUuid !== null ? { rootUuid: row.rootUuid, result } : undefined;
 }
 
 class Deployment {
@@ -91,15 +102,33 @@ class Deployment {
       await this.#step("logout", () => session.logout());
       this.#session = undefined;
       await this.#step("flip pxe config", () => this.#flip(written.rootUuid));
-      await this.#step("notify node", () => this.#notify(address.address));
-      const durationMs = clock.now() - started;
       const { rootUuid, ...facts } = written;
-      return { rootUuid, result: { ...facts, durationMs, stepsMs: { ...this.#timeline.stepMs } } };
+      const outcome = () => {
+        const durationMs = clock.now() - started;
+        return { rootUuid, result: { ...facts, durationMs, stepsMs: { ...this.#timeline.stepMs } } };
+      };
+      await this.#context.markWritten(outcome());
+      await this.#step("notify node", () => this.#notify(address.address));
+      return outcome();
     } finally {
       this.#signal.removeEventListener("abort", cut);
       this.#session?.destroy();
       await plan?.image.source.close();
     }
+  }
+
+  /** The end of an attempt that was broken off after `markWritten`. A node that does not listen has heard `done` already. */
+  async finish(outcome: DeploymentOutcome): Promise<DeploymentOutcome> {
+    const { address } = this.#address();
+    await this.#step("notify node", async () => {
+      try {
+        await this.#notify(address);
+      } catch (error) {
+        if (!(error instanceof BaremetalError) || error.code !== "PeerUnreachable") throw error;
+        await this.#timeline.note("notify node", "info", "the node does not listen any more: it was told before");
+      }
+    });
+    return outcome;
   }
 
   async #writeDisk(disk: BlockDevice, plan: Plan) {

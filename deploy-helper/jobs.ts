@@ -3,7 +3,7 @@ import type { DeploymentRecord } from "../db/records.ts";
 import type { Clock } from "../lib/clock.ts";
 import { BaremetalError, describeError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
-import type { DeploymentOutcome } from "./deployment.ts";
+import { type DeploymentOutcome, writtenOutcome } from "./deployment.ts";
 import { Lease, type LeaseStore } from "./lease.ts";
 import { type EventSink, Timeline } from "./timeline.ts";
 
@@ -11,6 +11,7 @@ import { type EventSink, Timeline } from "./timeline.ts";
 export interface JobStore extends LeaseStore {
   claim(holder: string, leaseMs: number): Promise<DeploymentRecord | undefined>;
   complete(id: number, holder: string, outcome: DeploymentOutcome): Promise<boolean>;
+  markWritten(id: number, holder: string, outcome: DeploymentOutcome): Promise<boolean>;
   fail(id: number, holder: string | null, error: string, code?: string): Promise<boolean>;
   /** Gives up the lease of a deployment that somebody else ended. */
   letGo(id: number, holder: string): Promise<void>;
@@ -28,7 +29,13 @@ export interface JobQueueOptions {
   /** For one job, from its claim; 0: none. */
   readonly jobDeadlineMs: number;
   readonly pollMs: number;
-  readonly run: (row: DeploymentRecord, timeline: Timeline, signal: AbortSignal) => Promise<DeploymentOutcome>;
+  /** `markWritten` keeps the outcome before the node is told; it throws when the job is not ours any more. */
+  readonly run: (
+    row: DeploymentRecord,
+    timeline: Timeline,
+    signal: AbortSignal,
+    markWritten: (outcome: DeploymentOutcome) => Promise<void>,
+  ) => Promise<DeploymentOutcome>;
 }
 
 /** A job that killed its helper so often is not tried again. */
@@ -135,7 +142,8 @@ export class JobQueue {
     const finished = new AbortController();
     const deadline = this.#watchDeadline(row, lease, finished.signal);
     try {
-      if (row.attempts > MAX_ATTEMPTS) {
+      const isWritten = writtenOutcome(row) !== undefined;
+      if (row.attempts > MAX_ATTEMPTS && !isWritten) {
         await this.#fail(
           row,
           holder,
@@ -145,12 +153,12 @@ export class JobQueue {
         );
         return;
       }
-      const text =
-        row.attempts > 1
-          ? `attempt ${row.attempts}: the helper before did not finish; starting the write again`
-          : "claimed";
+      const rest = isWritten ? "the disk is written, the node remains to be told" : "starting the write again";
+      const text = row.attempts > 1 ? `attempt ${row.attempts}: the helper before did not finish; ${rest}` : "claimed";
       await timeline.note("claim", "info", text, { holder, attempt: row.attempts });
-      const outcome = await run(row, timeline, lease.signal);
+      const outcome = await run(row, timeline, lease.signal, (written) =>
+        this.#markWritten(row, holder, lease, written),
+      );
       const isOurs = await this.#insist(lease, () => store.complete(row.id, holder, outcome));
       if (isOurs) await timeline.note("deploy complete", "info", "the image is on the disk", outcome.result);
       else
@@ -166,6 +174,12 @@ export class JobQueue {
       finished.abort();
       await deadline;
     }
+  }
+
+  async #markWritten(row: DeploymentRecord, holder: string, lease: Lease, outcome: DeploymentOutcome): Promise<void> {
+    const isOurs = await this.#insist(lease, () => this.#options.store.markWritten(row.id, holder, outcome));
+    if (!isOurs) lease.stop("lost", `deployment ${row.id} was taken from this helper before its node was told`);
+    lease.signal.throwIfAborted();
   }
 
   async #fail(
@@ -191,7 +205,7 @@ export class JobQueue {
     if (isOurs) await timeline.note("deploy failed", "error", cause);
   }
 
-  /** Writes an end; while the database is away, tries again for as long as the lease is ours. */
+  /** Writes what must not be missed; while the database is away, tries again for as long as the lease is ours. */
   async #insist(lease: Lease, write: () => Promise<boolean>): Promise<boolean> {
     const { clock, logger } = this.#options;
     for (;;) {

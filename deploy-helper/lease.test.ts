@@ -92,11 +92,25 @@ describe("Lease", () => {
       expect(lease.stopped).to.equal("lost");
     });
   }
-  it("keeps the first reason", () => {
+  it("keeps the first reason for the work, and tells the strongest", () => {
     hold(async () => ({ cancelRequested: false }));
-    lease.stop("deadline", "too long", "DeadlineExceeded");
-    lease.stop("lost", "later");
-    expect(lease.stopped).to.equal("deadline");
+    const strongest = (["deadline", "cancelled", "shutdown", "deadline", "lost", "shutdown"] as const).map((reason) => {
+      lease.stop(reason, reason, reason === "deadline" ? "DeadlineExceeded" : "Cancelled");
+      return lease.stopped;
+    });
+    expect(strongest).to.deep.equal(["deadline", "deadline", "shutdown", "shutdown", "lost", "lost"]);
     expect(lease.signal.reason).to.have.property("code", "DeadlineExceeded");
+  });
+  it("is lost when the database stays away after a cancel", async () => {
+    let isAway = false;
+    hold(async () => {
+      if (isAway) throw new Error("database away");
+      isAway = true;
+      return { cancelRequested: true };
+    });
+    await clock.advance(3000);
+    expect(lease.stopped).to.equal("cancelled");
+    await clock.advance(30_000);
+    expect(lease.stopped).to.equal("lost");
   });
 });

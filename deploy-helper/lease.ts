@@ -28,6 +28,8 @@ export interface LeaseOptions {
 /** Why work was stopped; `lost` means that nothing of it may be written any more, not even its failure. */
 export type StopReason = "lost" | "cancelled" | "deadline" | "shutdown";
 
+/** A lost lease or a shutdown after a cancel must still end the attempts to write that cancel's end. */
+const STRENGTH: Readonly<Record<StopReason, number>> = { cancelled: 0, deadline: 0, shutdown: 1, lost: 2 };
 /** Renewed at least three times a lease, and often enough to follow. */
 const MAX_INTERVAL_MS = 2000;
 /** Without a renewal for this share of the lease we stop: before anybody else may start. */
@@ -58,9 +60,9 @@ export class Lease {
     return this.#stopped;
   }
 
-  /** Tells the work to stop. The first reason stays. */
+  /** Tells the work to stop. The signal keeps its first reason; `stopped` follows the strongest, see {@link STRENGTH}. */
   stop(reason: StopReason, message: string, code: "Cancelled" | "DeadlineExceeded" = "Cancelled"): void {
-    if (this.#stopped !== undefined) return;
+    if (this.#stopped !== undefined && STRENGTH[this.#stopped] >= STRENGTH[reason]) return;
     this.#stopped = reason;
     this.#controller.abort(new BaremetalError(code, message, { data: { step: this.#options.progress().step } }));
   }

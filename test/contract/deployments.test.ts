@@ -197,6 +197,38 @@ onEachEngine("deployments", (context) => {
     expect(await rack.reread(job.id), "its end stays").to.include({ state: "failed", error: "undo failed" });
   });
 
+  it("takes the agent's error with its key, once, and only before a call was taken", async () => {
+    const failing = await rack.prepared();
+    expect(await rack.deployments.failCall(failing.nodeId, "00".repeat(32), "x")).to.equal(false);
+    expect(await rack.deployments.failCall(failing.nodeId + 999, KEY_HASH, "x")).to.equal(false);
+    expect(await rack.reread(failing.id)).to.include({ state: "prepared", deployKeyHash: KEY_HASH });
+    expect(await rack.deployments.failCall(failing.nodeId, KEY_HASH, "no disk found")).to.equal(true);
+    expect(await rack.reread(failing.id)).to.include({ state: "failed", error: "no disk found", deployKeyHash: null });
+    expect(await rack.node(failing.nodeId)).to.include({ taskState: "deploy failed", lastError: "no disk found" });
+    expect(await rack.deployments.failCall(failing.nodeId, KEY_HASH, "again")).to.equal(false);
+
+    const job = await rack.claimed("h");
+    const before = await rows(job);
+    expect(await rack.deployments.failCall(job.nodeId, KEY_HASH, "late")).to.equal(false);
+    expect(await rows(job)).to.deep.equal(before);
+  });
+
+  it("marks as written for the holder only, and gives the mark to the next claimer", async () => {
+    const job = await rack.claimed("h");
+    const outcome = { rootUuid: "f0f0", result: { bytesWritten: 5 } };
+    expect(await rack.deployments.markWritten(job.id, "other", outcome)).to.equal(false);
+    expect((await rack.reread(job.id)).result).to.deep.equal({});
+    expect(await rack.deployments.markWritten(job.id, "h", outcome)).to.equal(true);
+    rack.clock.advance(LEASE_MS + 1);
+    const next = await rack.deployments.claim("next", LEASE_MS);
+    expect(next).to.include({ id: job.id, attempts: 2, rootUuid: "f0f0" });
+    expect(next?.result).to.deep.equal({ bytesWritten: 5, written: true });
+    expect(await rack.deployments.markWritten(job.id, "h", { rootUuid: "late", result: {} })).to.equal(false);
+    await rack.nodes.release(job.id);
+    expect(await rack.deployments.markWritten(job.id, "next", { rootUuid: "late", result: {} })).to.equal(false);
+    expect(await rack.reread(job.id)).to.include({ rootUuid: "f0f0" });
+  });
+
   it("tells the holder of a wish to cancel", async () => {
     const job = await rack.claimed("h");
     expect(await rack.deployments.requestCancel(job.id)).to.equal(true);

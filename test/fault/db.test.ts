@@ -1,6 +1,8 @@
 // The database under us: killed writers, a restarted server, a busy file, deadlocks. Nothing half-written, nothing lost.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { openDatabases } from "../../db/database.ts";
@@ -85,6 +87,42 @@ describe("MariaDB under fire", () => {
       expect(node).to.include({ taskState: "deploying" });
       expect(await rack.reread(job.id)).to.include({ bytesDone: 1, leaseHolder: "h" });
     } finally {
+      await databases.close();
+      await server.stop();
+    }
+  });
+
+  it("gives up a server that is stopped and answers nothing, and works again when it goes on", async function () {
+    this.timeout(60_000);
+    const server = await startMariaDb();
+    const url = await server.createDatabase("stopped");
+    const databases = await openDatabases({
+      baremetalUrl: url,
+      novaUrl: url,
+      logger: silentLogger,
+      poolSize: 2,
+      busyDeadlineMs: 100,
+    });
+    const pid = Number(await readFile(join(server.dir, "server.pid"), "utf8"));
+    try {
+      await sync(databases);
+      const rack = new Rack(databases);
+      const { id } = await rack.enrol();
+      // Both connections of the pool are made before the server stops.
+      await Promise.all([rack.nodes.list(), rack.nodes.list()]);
+      process.kill(pid, "SIGSTOP");
+      const start = Date.now();
+      const errors = await Promise.all([failureOf(rack.nodes.list()), failureOf(rack.nodes.setLastError(id, "x"))]);
+      for (const error of errors) {
+        expect(error).to.include({ code: "PeerUnreachable" });
+        expect(error.message).to.contain("did not answer");
+      }
+      expect(Date.now() - start, "milliseconds until it was given up").to.be.below(15_000);
+      process.kill(pid, "SIGCONT");
+      expect(await rack.nodes.setLastError(id, "ours"), "the hung connections are not used again").to.equal(true);
+      expect(await rack.node(id)).to.include({ lastError: "ours" });
+    } finally {
+      process.kill(pid, "SIGCONT");
       await databases.close();
       await server.stop();
     }

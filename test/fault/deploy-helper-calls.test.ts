@@ -97,6 +97,30 @@ describe("deploy helper: bad calls", () => {
   it("an error text with a wrong key fails nothing", () =>
     expectRefused({ k: "X", e: "boom" }, 400, "key is not match"));
 
+  it("an error with a key that another call has just spent fails nothing", async () => {
+    const { deployments } = bench;
+    // The other call comes in between the look at the row and the write.
+    const current = deployments.current.bind(deployments);
+    deployments.current = async (nodeId) => {
+      const row = await current(nodeId);
+      deployments.current = current;
+      expect((await post(helper.address.port, bench.call())).status).to.equal(200);
+      await bench.until(["deploying", "deploy complete"]);
+      return row;
+    };
+    const late = await post(helper.address.port, bench.call({ e: "no disk found" }));
+    expect(late).to.include({ status: 400, text: "key is not match" });
+    expect(await bench.until(["deploy complete", "failed"])).to.include({ state: "deploy complete", error: null });
+  });
+
+  it("the same refusal again and again is one event", async () => {
+    for (let call = 0; call < 5; call++) await expectRefused({ k: "WRONG" }, 400, "key is not match");
+    await expectRefused({ p: "0" }, 400, "parameter ''p'' is not a port number");
+    const events = await bench.events.list({ deploymentId: before.id });
+    const refusals = events.filter((event) => event.step === "agent call").map((event) => event.message);
+    expect(refusals).to.have.length(2);
+  });
+
   it("refused and accepted calls are in the timeline, without the key", async () => {
     await post(helper.address.port, bench.call({ k: "WRONG" }));
     await post(helper.address.port, bench.call());

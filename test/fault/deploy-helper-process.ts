@@ -1,4 +1,5 @@
-// A deploy helper in a process of its own, to be killed: argv[2] is `{ databaseUrl, config }`; its port goes to stdout.
+// A deploy helper in a process of its own, to be killed: argv[2] is `{ databaseUrl, config, diesBeforeComplete }`; its
+// port goes to stdout.
 
 import { openDatabases } from "../../db/database.ts";
 import { DeploymentRepository } from "../../db/deployments.ts";
@@ -7,12 +8,19 @@ import { DeployHelper } from "../../deploy-helper/deploy-helper.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
 
-const { databaseUrl, config } = JSON.parse(process.argv[2] ?? "{}");
+const { databaseUrl, config, diesBeforeComplete } = JSON.parse(process.argv[2] ?? "{}");
 const databases = await openDatabases({ baremetalUrl: databaseUrl, novaUrl: databaseUrl, logger: silentLogger });
+const deployments = new DeploymentRepository(databases.baremetal, systemClock);
+if (diesBeforeComplete) {
+  deployments.complete = () => {
+    process.kill(process.pid, "SIGKILL");
+    return new Promise(() => {});
+  };
+}
 const helper = await DeployHelper.start({
   config,
   repositories: {
-    deployments: new DeploymentRepository(databases.baremetal, systemClock),
+    deployments,
     events: new EventRepository(databases.baremetal, systemClock),
   },
   logger: silentLogger,

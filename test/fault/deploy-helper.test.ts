@@ -39,10 +39,13 @@ async function openBench(leaseS = 30, imageMb = 12): Promise<{ bench: DeployBenc
   return { bench, backing };
 }
 
-async function startProcess(bench: DeployBench): Promise<{ child: ChildProcess; port: number }> {
+async function startProcess(
+  bench: DeployBench,
+  diesBeforeComplete = false,
+): Promise<{ child: ChildProcess; port: number }> {
   const script = fileURLToPath(new URL("./deploy-helper-process.ts", import.meta.url));
   const tsx = createRequire(import.meta.url).resolve("tsx");
-  const argument = JSON.stringify({ databaseUrl: bench.databaseUrl, config: bench.helperConfig() });
+  const argument = JSON.stringify({ databaseUrl: bench.databaseUrl, config: bench.helperConfig(), diesBeforeComplete });
   const child = spawn(process.execPath, ["--import", tsx, "--conditions=source", script, argument], {
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -97,6 +100,87 @@ describe(`deploy helper under faults (FAULT_SEED=${SEED})`, () => {
     expect(row.state).to.equal("failed");
     expect(row.error).to.match(/127\.0\.0\.1:\d+/);
     expect(readFileSync(bench.pxeConfigPath, "utf8")).to.match(/^default deploy\n/);
+  });
+
+  it("kill -9 between `done` and the row's end: the next helper completes it without the node, which has rebooted", async () => {
+    ({ bench, backing } = await openBench(2));
+    const { child, port } = await startProcess(bench, true);
+    const dead = once(child, "exit");
+    expect((await post(port, bench.call())).status).to.equal(200);
+    await dead;
+    expect(bench.doneWords).to.deep.equal(["done"]);
+    expect((await bench.row()).state).to.equal("deploying");
+    await bench.target.close();
+    const config = bench.helperConfig();
+    await bench.startHelper({
+      config: { ...config, baremetal: { ...config.baremetal, donePort: 1 } },
+      notifyDeadlineMs: 400,
+    });
+    const row = await bench.until(["deploy complete", "failed"]);
+    expect(row).to.include({ state: "deploy complete", attempts: 2, error: null, leaseHolder: null });
+    expect(row.result.readBackSha256).to.equal(row.imageSha256);
+    expect(readFileSync(bench.pxeConfigPath, "utf8")).to.include(`root=UUID=${row.rootUuid} ro quiet`);
+    expectWholeImage();
+  });
+
+  it("a helper that is stopped before `done`: the next one only tells the node", async () => {
+    ({ bench, backing } = await openBench());
+    const config = bench.helperConfig();
+    const helper = await bench.startHelper({
+      config: { ...config, baremetal: { ...config.baremetal, donePort: 1 } },
+      notifyDeadlineMs: 15_000,
+    });
+    await post(helper.address.port, bench.call());
+    await poll(async () => (await bench.row()).result.written, {
+      clock: systemClock,
+      step: "the mark",
+      deadlineMs: 10_000,
+      intervalMs: 10,
+    });
+    await helper.close(0);
+    const bytesWritten = backing.bytesWritten;
+    await bench.startHelper();
+    expect(await bench.until(["deploy complete", "failed"])).to.include({ state: "deploy complete", attempts: 2 });
+    expect(bench.doneWords).to.deep.equal(["done"]);
+    expect(backing.bytesWritten).to.equal(bytesWritten);
+    expect((await bench.row()).result).to.not.have.property("written");
+  });
+
+  it("closes although the database went away after a cancel", async () => {
+    ({ bench, backing } = await openBench(2, 24));
+    const { deployments } = bench;
+    const helper = await bench.startHelper();
+    backing.delayMs = SLOW_MS;
+    await post(helper.address.port, bench.call());
+    let failures = 0;
+    deployments.fail = async () => {
+      failures += 1;
+      throw new Error("database away");
+    };
+    await poll(async () => (backing.bytesWritten > MIB ? true : undefined), {
+      clock: systemClock,
+      step: "the first writes",
+      deadlineMs: 10_000,
+      intervalMs: 10,
+    });
+    await deployments.requestCancel(bench.deployment.id);
+    await poll(async () => (failures > 0 ? true : undefined), {
+      clock: systemClock,
+      step: "the end to be written in vain",
+      deadlineMs: 10_000,
+      intervalMs: 10,
+    });
+    let isClosed = false;
+    const closed = helper.close(0).then(() => {
+      isClosed = true;
+    });
+    await poll(async () => (isClosed ? true : undefined), {
+      clock: systemClock,
+      step: "the helper to close",
+      deadlineMs: 5000,
+      intervalMs: 10,
+    });
+    await closed;
   });
 
   it("the connection is cut in mid-write: failed with the cause", async () => {

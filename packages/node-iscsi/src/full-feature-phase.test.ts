@@ -1,10 +1,11 @@
 // Full feature phase against a scripted connection: what the target may send unasked, and the window. Expected bytes by hand.
 import { expect } from "chai";
 import type { ConnectionListener, SessionConnection } from "./connection.ts";
-import { IscsiError, ProtocolError, TransportError } from "./errors.ts";
+import { AbortedError, IscsiError, ProtocolError, TransportError } from "./errors.ts";
 import { FullFeaturePhase } from "./full-feature-phase.ts";
 import { DEFAULT_WISHES, settleParameters } from "./negotiation.ts";
 import { testUnitReady } from "./scsi/test-unit-ready.ts";
+import { write16 } from "./scsi/write-16.ts";
 
 const hex = (text: string) => Buffer.from(text.replaceAll(" ", ""), "hex");
 
@@ -160,4 +161,81 @@ describe("FullFeaturePhase", () => {
     );
     expect(await command).to.be.instanceOf(IscsiError);
   });
+
+  describe("a write is done only when all of its data went", () => {
+    /** R2T for task 1 (RFC 7143 11.8): R2TSN, offset and length as given. */
+    const r2t = (r2tSn: string, offset: string, length: string) =>
+      `3180000000000000 0001000000000000 00000001 00000abc 00000005 00000065 0000006e ${r2tSn} ${offset} ${length}`;
+    const GOOD = good("00000001", "00000005", "00000065", "0000006e");
+    /** The target's defaults: 8192 bytes go with the command, the rest needs R2Ts. */
+    function write(bytes: number) {
+      const { connection, session } = start();
+      const error = errorOf(session.execute(write16(0, bytes / 512, Buffer.alloc(bytes))));
+      return { connection, error };
+    }
+
+    it("GOOD with an underflow, no R2T ever sent", async () => {
+      const { connection, error } = write(1_048_576);
+      connection.play(
+        "2182000000000000 0000000000000000 00000001 00000000 00000005 00000065 0000006e 00000000 00000000 000fe000",
+      );
+      expect(await error)
+        .to.be.instanceOf(ProtocolError)
+        .with.property("message")
+        .that.contains("underflow of 1040384 of 1048576");
+    });
+    it("GOOD without a residual, no R2T ever sent", async () => {
+      const { connection, error } = write(1_048_576);
+      connection.play(GOOD);
+      expect(await error).to.be.instanceOf(ProtocolError);
+      expect((await error).message).to.contain("GOOD after 8192 of 1048576 bytes");
+    });
+    it("GOOD when the R2Ts asked for a part of it", async () => {
+      const { connection, error } = write(24_576);
+      connection.play(r2t("00000000", "00002000", "00002000"));
+      connection.play(GOOD);
+      expect((await error).message).to.contain("GOOD after 16384 of 24576 bytes");
+    });
+    it("an R2T for bytes that were sent already", () => {
+      const { connection } = write(24_576);
+      connection.play(r2t("00000000", "00002000", "00002000"));
+      expect(() => connection.play(r2t("00000001", "00002000", "00002000"))).to.throw(ProtocolError, "16384 bytes");
+    });
+    it("succeeds when all was asked for, and when it is as short as the immediate data", async () => {
+      const long = write(24_576);
+      long.connection.play(r2t("00000000", "00002000", "00004000"));
+      long.connection.play(GOOD);
+      expect(await long.error).to.equal(undefined);
+      const short = write(8192);
+      short.connection.play(GOOD);
+      expect(await short.error).to.equal(undefined);
+    });
+  });
+
+  for (const [response, isGone] of [
+    ["00", true],
+    ["01", true],
+    ["02", false],
+    ["05", false],
+    ["06", false],
+    ["ff", false],
+  ] as const) {
+    it(`an ABORT TASK answered with ${response}: the session ${isGone ? "goes on" : "ends, as the task may run on"}`, async () => {
+      const { connection, session } = start();
+      const caller = new AbortController();
+      const error = errorOf(session.execute(testUnitReady(), { signal: caller.signal }));
+      caller.abort();
+      expect(connection.sent.map((header) => header[0])).to.deep.equal([0x01, 0x42]);
+      connection.play(
+        `2280${response}0000000000 0000000000000000 00000002 00000000 00000005 00000065 0000006e 000000000000000000000000`,
+      );
+      expect(await error).to.be.instanceOf(AbortedError);
+      expect(session.isClosed).to.equal(!isGone);
+      if (!isGone)
+        expect(connection.closedWith)
+          .to.be.instanceOf(TransportError)
+          .with.property("message")
+          .that.contains("refuses");
+    });
+  }
 });

@@ -32,6 +32,8 @@ import { ScsiTask, type TaskOutcome } from "./task.ts";
 
 /** How long an ABORT TASK may take before the connection is given up. */
 const ABORT_DEADLINE_MS = 2000;
+/** Function complete, and task does not exist (RFC 7143 11.6.1): after any other answer the task may still run. */
+const TASK_IS_GONE: readonly number[] = [0, 1];
 
 /**
  * A logged-in session with one connection. Any number of commands may be started; those beyond the target's window or
@@ -241,7 +243,7 @@ export class FullFeaturePhase implements ConnectionListener {
 
   /**
    * Ends a task early. One that was sent is first aborted at the target, so that a late write cannot land after its promise
-   * has settled; a target that does not even answer that loses the connection.
+   * has settled; a target that refuses that, or does not even answer, loses the connection.
    */
   #abort(task: ScsiTask, reason: IscsiError): void {
     if (task.isSettled || task.abortReason !== undefined) return;
@@ -250,6 +252,8 @@ export class FullFeaturePhase implements ConnectionListener {
       return;
     }
     task.abortReason = reason;
+    const giveUp = (what: string, cause?: unknown) =>
+      this.destroy(new TransportError(`the target ${what}; the connection was given up`, task.context, cause));
     this.#request("ABORT TASK", ABORT_DEADLINE_MS, undefined, (tag) =>
       encodeTaskManagementRequest({
         function: TaskManagementFunction.AbortTask,
@@ -261,15 +265,15 @@ export class FullFeaturePhase implements ConnectionListener {
         refCmdSn: task.cmdSn,
       }),
     ).then(
-      // Whatever the answer says, the target no longer runs the task, or never will tell us about it.
-      () => {
+      ({ header }) => {
+        const { response } = decodeTaskManagementResponse(header);
+        if (!task.isSettled && !TASK_IS_GONE.includes(response)) giveUp(`refuses ABORT TASK (response ${response})`);
         task.fail(reason);
         this.#pump();
       },
       (cause) => {
+        giveUp("does not answer ABORT TASK", cause);
         task.fail(reason);
-        const detail = "the target does not answer ABORT TASK; the connection was given up";
-        this.destroy(new TransportError(detail, this.contextOf(task.request.name), cause));
       },
     );
   }

@@ -4,6 +4,7 @@ import type { SessionParameters } from "./negotiation.ts";
 import { type DataInPdu, type ReadyToTransferPdu, writeDataOut } from "./pdu/data.ts";
 import { HEADER_BYTES, RESERVED_TAG } from "./pdu/header.ts";
 import { encodeScsiCommand, type Residual, TASK_ATTRIBUTE_SIMPLE } from "./pdu/scsi.ts";
+import { ScsiStatus } from "./scsi/sense.ts";
 
 /** Where a task's PDUs go. */
 export interface PduSender {
@@ -25,6 +26,7 @@ export interface TaskRequest {
   readonly name: string;
   readonly cdb: Buffer;
   readonly dataOut?: Buffer;
+  readonly ignoresResidual?: boolean;
   readonly dataIn?: Buffer;
 }
 
@@ -42,6 +44,8 @@ export class ScsiTask {
   /** Set while an ABORT TASK is under way: why the task will be rejected. */
   abortReason: IscsiError | undefined;
   #received = 0;
+  /** Bytes of `dataOut` sent, from its start on: all sequences are in order. */
+  #sentBytes = 0;
   #expectedDataSn = 0;
   #expectedR2tSn = 0;
   #settle: { resolve(outcome: TaskOutcome): void; reject(error: IscsiError): void } | undefined;
@@ -103,6 +107,7 @@ export class ScsiTask {
       dataSegmentLength: immediate,
     });
     connection.send(header, dataOut?.subarray(0, immediate));
+    this.#sentBytes = immediate;
     if (separate > 0) this.#sendDataOut(connection, parameters, expStatSn, RESERVED_TAG, immediate, separate);
   }
 
@@ -113,6 +118,9 @@ export class ScsiTask {
     if (desiredLength === 0 || desiredLength > parameters.maxBurstBytes || bufferOffset + desiredLength > length)
       throw this.#protocolError(`R2T asks for ${desiredLength} bytes at ${bufferOffset} of a ${length}-byte write`);
     if (targetTransferTag === RESERVED_TAG) throw this.#protocolError("R2T without a target transfer tag");
+    // DataSequenceInOrder is Yes: an R2T for other bytes would leave some of the write unsent.
+    if (bufferOffset !== this.#sentBytes)
+      throw this.#protocolError(`R2T asks for data at ${bufferOffset}, and ${this.#sentBytes} bytes were sent`);
     if (r2tSn !== this.#expectedR2tSn)
       throw this.#protocolError(`R2T has R2TSN ${r2tSn}, expected ${this.#expectedR2tSn}`);
     this.#expectedR2tSn += 1;
@@ -121,13 +129,25 @@ export class ScsiTask {
 
   complete(status: number, sense: Buffer | undefined, residual: Residual): void {
     const data = this.request.dataIn?.subarray(0, this.#received) ?? NO_DATA;
+    const error = this.abortReason ?? (status === ScsiStatus.Good ? this.#unwritten(residual) : undefined);
     const settle = this.#take();
-    if (this.abortReason !== undefined) settle?.reject(this.abortReason);
+    if (error !== undefined) settle?.reject(error);
     else settle?.resolve({ status, sense, data, residual });
   }
 
   fail(error: IscsiError): void {
     this.#take()?.reject(error);
+  }
+
+  /** Why GOOD cannot be believed: a write is only done when all of its data went (RFC 7143 11.4.5). */
+  #unwritten(residual: Residual): ProtocolError | undefined {
+    const length = this.request.dataOut?.length;
+    if (length === undefined) return undefined;
+    if (residual.bytes > 0 && this.request.ignoresResidual !== true)
+      return this.#protocolError(`GOOD with a residual ${residual.kind} of ${residual.bytes} of ${length} bytes`);
+    if (this.#sentBytes < length)
+      return this.#protocolError(`GOOD after ${this.#sentBytes} of ${length} bytes; the target asked for no more`);
+    return undefined;
   }
 
   /** One sequence of Data-Out PDUs: headers in one allocation, payload as slices of the caller's buffer. */
@@ -140,6 +160,7 @@ export class ScsiTask {
     length: number,
   ): void {
     const dataOut = this.request.dataOut ?? NO_DATA;
+    this.#sentBytes = offset + length;
     const segment = parameters.maxSendDataSegmentBytes;
     const count = Math.ceil(length / segment);
     const headers = Buffer.alloc(count * HEADER_BYTES);

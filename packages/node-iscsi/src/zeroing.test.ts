@@ -30,7 +30,7 @@ describe("zeroing", () => {
     ]);
   });
 
-  it("unmaps whole granules only, with the alignment the unit declares", () => {
+  it("unmaps whole granules only, with the alignment the unit declares, at the unit's end too", () => {
     const coarse = unit({ optimalUnmapGranularity: 64, unmapGranularityAlignment: 1 });
     expect(splitByGranularity({ lba: 10, blocks: 200 }, coarse)).to.deep.equal({
       head: { lba: 10, blocks: 55 },
@@ -40,8 +40,8 @@ describe("zeroing", () => {
     expect(splitByGranularity({ lba: 10, blocks: 20 }, coarse).middle).to.equal(undefined);
     expect(splitByGranularity({ lba: 65, blocks: 935 }, coarse)).to.deep.equal({
       head: undefined,
-      middle: { lba: 65, blocks: 935 },
-      tail: undefined,
+      middle: { lba: 65, blocks: 896 },
+      tail: { lba: 961, blocks: 39 },
     });
   });
 });

@@ -52,8 +52,8 @@ export function splitByGranularity(
   const shift = unit.limits.unmapGranularityAlignment % granule;
   const end = range.lba + range.blocks;
   const firstAligned = Math.ceil((range.lba - shift) / granule) * granule + shift;
-  // The end of the unit counts as aligned: there is no neighbour to protect.
-  const lastAligned = end === unit.capacity.blocks ? end : Math.floor((end - shift) / granule) * granule + shift;
+  // The end of the unit is no exception: a disk may ignore the last, partial granule too.
+  const lastAligned = Math.floor((end - shift) / granule) * granule + shift;
   if (lastAligned <= firstAligned) return { head: range, middle: undefined, tail: undefined };
   const part = (from: number, to: number) => (to > from ? { lba: from, blocks: to - from } : undefined);
   return {

@@ -8,6 +8,8 @@ export interface ScsiCommand<T> {
   readonly cdb: Buffer;
   /** Sent without copying: must not change until the command has settled. */
   readonly dataOut?: Buffer;
+  /** GOOD with a residual is a success all the same. For commands that promise nothing; a write never is one. */
+  readonly ignoresResidual?: boolean;
   /** Filled in place; its length is the allocation length. */
   readonly dataIn?: Buffer;
   /** Turns the received part of `dataIn` into the result. @throws ProtocolError when it is too short. */

@@ -21,5 +21,6 @@ export function unmap(ranges: readonly UnmapRange[]): ScsiCommand<void> {
   const cdb = Buffer.alloc(10);
   cdb[0] = UNMAP;
   cdb.writeUInt16BE(parameters.length, 7);
-  return { name: "UNMAP", cdb, dataOut: parameters, decode: noResult };
+  // Trap: tgtd unmaps, and then reports the whole parameter list as a residual underflow.
+  return { name: "UNMAP", cdb, dataOut: parameters, ignoresResidual: true, decode: noResult };
 }
