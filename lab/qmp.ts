@@ -1,4 +1,4 @@
-// QEMU Machine Protocol (docs/interop/qmp-spec): one command over QEMU's own socket, then hang up.
+// QEMU Machine Protocol (docs/interop/qmp-spec) over QEMU's own sockets: one command, or listening until QEMU ends.
 import { connect } from "node:net";
 import { BaremetalError } from "../lib/errors.ts";
 
@@ -33,6 +33,55 @@ export async function qmp(socketPath: string, command: string, deadlineMs = 3000
           finish(new BaremetalError("PeerMisbehaved", `QEMU refused ${command}: ${line}`, { data: peer }));
         } else if ("return" in message && answers++ === 0) socket.write(`${JSON.stringify({ execute: command })}\n`);
         else if ("return" in message) finish();
+      }
+    });
+  });
+}
+
+const CONNECT_INTERVAL_MS = 20;
+
+/**
+ * Listens until QEMU ends, and gives the reason of its SHUTDOWN event (`guest-reset`, `guest-shutdown`,
+ * `host-qmp-system-reset`...); undefined if it ended without one, as by a signal. Never rejects.
+ * @param ended resolves when the process is gone: the bound of every wait here
+ */
+export async function shutdownReason(socketPath: string, ended: Promise<void>): Promise<string | undefined> {
+  let isGone = false;
+  const gone = ended.then(() => {
+    isGone = true;
+  });
+  while (!isGone) {
+    const heard = await listen(socketPath);
+    if (heard) {
+      await gone;
+      return heard.reason;
+    }
+    // QEMU makes the socket some milliseconds after its start.
+    await new Promise((resolve) => setTimeout(resolve, CONNECT_INTERVAL_MS));
+  }
+  return undefined;
+}
+
+/** One connection, until QEMU hangs up; undefined if QEMU does not listen. */
+function listen(socketPath: string): Promise<{ reason: string | undefined } | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect(socketPath);
+    let isGreeted = false;
+    let reason: string | undefined;
+    // Errors are followed by "close", and what was heard until then counts.
+    socket.on("error", () => {});
+    socket.once("close", () => resolve(isGreeted ? { reason } : undefined));
+    let buffered = "";
+    socket.setEncoding("utf8").on("data", (text: string) => {
+      const lines = (buffered + text).split("\n");
+      buffered = lines.pop() ?? "";
+      for (const line of lines) {
+        const message = JSON.parse(line) as { QMP?: unknown; event?: string; data?: { reason?: string } };
+        if (message.QMP !== undefined) {
+          isGreeted = true;
+          socket.write('{"execute":"qmp_capabilities"}\n');
+        }
+        if (message.event === "SHUTDOWN") reason = message.data?.reason;
       }
     });
   });

@@ -4,36 +4,54 @@
 export PATH=/bin
 say() { echo "TENANT: $*" >/dev/console; }
 
-# field NAME : the text value of a top-level key in the metadata, which is JSON on one line or many.
-field() { tr -d '\n' </run/config-drive/openstack/latest/meta_data.json | sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
+# field NAME : sets $value to the text of a top-level key in $metadata, which is JSON; empty if there is none.
+# By the shell alone: a pipeline costs 30 ms in an emulated machine.
+field() {
+  value=${metadata#*\"$1\":*\"}
+  [ "$value" = "$metadata" ] && value=
+  value=${value%%\"*}
+}
 
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /tmp
 mount -t tmpfs tmpfs /root
-for module in $(cat /lib/modules/order); do insmod "/lib/modules/$module.ko" 2>/dev/null; done
+while read -r module; do insmod "/lib/modules/$module.ko" 2>/dev/null; done </lib/modules/order
 
-for try in $(seq 20); do
+tries=20
+while [ $((tries -= 1)) -ge 0 ]; do
   drive=$(findfs LABEL=config-2 2>/dev/null) && break
   sleep 0.1
 done
 mkdir -p /run/config-drive
 if [ -n "$drive" ] && mount -t iso9660 -o ro "$drive" /run/config-drive; then
-  name=$(field hostname)
-  instance=$(field uuid)
-  hostname "$name"
-  mkdir -p /root/.ssh
+  metadata=$(cat /run/config-drive/openstack/latest/meta_data.json)
+  field uuid
+  instance=$value
+  field hostname
+  hostname "$value"
   # The first key pair: "public_keys": {"<name>": "<key>"}.
-  tr -d '\n' </run/config-drive/openstack/latest/meta_data.json |
-    sed -n 's/.*"public_keys": *{ *"[^"]*": *"\([^"]*\)".*/\1/p' | sed 's/\\n//g' >/root/.ssh/authorized_keys
-  chmod 600 /root/.ssh/authorized_keys
-  key=$(tr -d '\n' </root/.ssh/authorized_keys | sha256sum | cut -d' ' -f1)
+  case $metadata in
+    *\"public_keys\":*)
+      value=${metadata#*\"public_keys\":*\"*\"*\"}
+      value=${value%%\"*}
+      mkdir -p -m 700 /root/.ssh
+      (umask 077 && echo "${value//\\n/}" >/root/.ssh/authorized_keys)
+      key=$(printf %s "${value//\\n/}" | sha256sum)
+      key=${key%% *}
+      ;;
+  esac
 else
   say "there is no config drive (no iso9660 file system labelled config-2)"
 fi
 
-root=$(sed -n 's/^\([^ ]*\) \/ .*/\1/p' /proc/mounts | tail -n 1)
-uuid=$(sed -n 's/.*root=UUID=\([^ ]*\).*/\1/p' /proc/cmdline)
-echo "TENANT-MARKER hostname=$(hostname) key=${key:--} root=$root uuid=$uuid instance=${instance:--}" >/dev/console
+# The last mount on / is the one in use.
+while read -r device folder rest; do [ "$folder" = / ] && root=$device; done </proc/mounts
+read -r words </proc/cmdline
+for word in $words; do
+  case $word in root=UUID=*) uuid=${word#root=UUID=} ;; esac
+done
+read -r name </proc/sys/kernel/hostname
+echo "TENANT-MARKER hostname=$name key=${key:--} root=$root uuid=$uuid instance=${instance:--}" >/dev/console
 
 cat >/tmp/dhcp <<'SCRIPT'
 #!/bin/sh
