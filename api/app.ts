@@ -5,7 +5,7 @@ import type { ComputeServices } from "../compute/compute-services.ts";
 import { BaremetalError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { computeRouter } from "./compute/compute-router.ts";
-import { answerFor, errorBody, logText } from "./http-error.ts";
+import { answerFor, errorBody, HttpError, logText } from "./http-error.ts";
 import { identityRouter } from "./identity/identity-router.ts";
 import type { IdentityService, IdentitySettings } from "./identity/identity-service.ts";
 import { imageRouter } from "./image/image-router.ts";
@@ -23,16 +23,19 @@ export interface ApiOptions {
   readonly services: ComputeServices;
   readonly identity: IdentityService;
   readonly logger: Logger;
+  /** Until it says true every request is answered 503, to be tried again; default: ready from the start. */
+  readonly isReady?: () => boolean;
 }
 
 /** Builds the application; it listens by `ApiServer`. */
 export function createApi(options: ApiOptions): Express {
-  const { config, services, identity, logger } = options;
+  const { config, services, identity, logger, isReady } = options;
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
   app.set("query parser", "simple");
   app.use(prepareRequest(config.publicUrl, logger));
+  if (isReady !== undefined) app.use(gate(isReady));
   app.get("/healthz", (_req, res) => void res.json({ status: "ok" }));
   const authenticate = authentication(identity);
   app.use("/identity", express.json({ limit: "64kb" }), identityRouter(identity, config.regionName));
@@ -63,6 +66,17 @@ function prepareRequest(publicUrl: string | undefined, logger: Logger): RequestH
         const milliseconds = Math.round(performance.now() - start);
         logger.debug(`${req.method} ${req.originalUrl.split("?")[0]} ${res.statusCode}`, { request: id, milliseconds });
       });
+    }
+    next();
+  };
+}
+
+/** Trap: the port is had before the recovery begins, so that a second service on it harms nothing; requests must wait. */
+function gate(isReady: () => boolean): RequestHandler {
+  return (_req, res, next) => {
+    if (!isReady()) {
+      res.set("Retry-After", "1");
+      throw new HttpError(503, "The service is starting; try again in a moment.");
     }
     next();
   };

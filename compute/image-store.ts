@@ -71,12 +71,21 @@ export class ImageStore {
       if (!isKept)
         throw new BaremetalError("Conflict", `image ${id} was deleted while its data came in`, { data: { id } });
     } catch (error) {
-      await rm(part, { force: true });
-      if (await this.#images.update(id, { status: "queued" }, { expectedStatus: "saving" }))
-        await rm(path, { force: true });
-      else if ((await this.#images.get(id)) === undefined) await rm(path, { force: true });
-      throw uploadError(id, error);
+      await rm(part, { force: true }).catch(() => undefined);
+      const why = uploadError(id, error);
+      // Trap: what fails here must not hide why the upload failed. An image left `saving` is queued by `recover`.
+      await this.#takeBack(id, path).catch((failure: unknown) => {
+        const left = `the image stays "saving" until the service's next start: ${describeError(failure)}`;
+        throw new BaremetalError(why.code, `${why.message}; ${left}`, { data: why.data, cause: error });
+      });
+      throw why;
     }
+  }
+
+  /** Puts an image that was `saving` back to `queued`; its file goes with that, or when the image was deleted meanwhile. */
+  async #takeBack(id: string, path: string): Promise<void> {
+    const isQueued = await this.#images.update(id, { status: "queued" }, { expectedStatus: "saving" });
+    if (isQueued || (await this.#images.get(id)) === undefined) await rm(path, { force: true });
   }
 
   /** Removes the record, then the bytes. False if there is no such image. */

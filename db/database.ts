@@ -6,7 +6,7 @@ import knexFactory, { type Knex } from "knex";
 import { BaremetalError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { type DatabaseAddress, parseDatabaseUrl } from "./connection-url.ts";
-import { BUSY_DEADLINE_MS } from "./transaction.ts";
+import { BUSY_DEADLINE_MS, LOCK_WAIT_SECONDS, statementTimeLeft } from "./transaction.ts";
 
 /** Both schemas. They may be one database. */
 export interface Databases {
@@ -34,6 +34,9 @@ export interface OpenOptions {
  * process that is waited for. The rest of the ten seconds is waited for in `transact`, without blocking.
  */
 const SQLITE_BLOCK_MS = 20;
+
+/** How long a MySQL server may take to let us in, in milliseconds. */
+const CONNECT_MS = 10_000;
 
 /**
  * Opens both schemas. No statement runs yet on MySQL: see `assertCurrent` in migrate.ts for the first.
@@ -131,7 +134,7 @@ function openMysql(address: DatabaseAddress & { dialect: "mysql" }, common: Knex
       database,
       charset: "utf8mb4",
       timezone: "Z",
-      connectTimeout: 10_000,
+      connectTimeout: CONNECT_MS,
     },
     ...common,
     acquireConnectionTimeout: 15_000,
@@ -139,23 +142,48 @@ function openMysql(address: DatabaseAddress & { dialect: "mysql" }, common: Knex
   });
 }
 
+interface MysqlQuery {
+  readonly sql: string;
+  readonly timeout?: number | undefined;
+}
+type MysqlDone = (error: (Error & { code?: string }) | null, ...results: unknown[]) => void;
+
+/** The part of mysql2's connection that is used here. */
+interface MysqlConnection {
+  query(query: MysqlQuery, values: unknown, done: MysqlDone): unknown;
+  destroy(): void;
+}
+
 /**
  * READ COMMITTED: our writes are conditional updates, and gap locks would only make deadlocks. The lock wait is short, for
  * `transact` tries again. FOUND_ROWS is on by default in mysql2: an update that changes nothing still counts its row.
  */
 function prepareSession(
-  connection: { query(sql: string, done: (error: Error | null) => void): void },
-  done: (error: Error | null, connection: unknown) => void,
+  connection: MysqlConnection,
+  done: (error: Error | null, connection: MysqlConnection) => void,
 ): void {
-  const settings =
-    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET SESSION time_zone = '+00:00'; SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'; SET SESSION innodb_lock_wait_timeout = 5";
+  const settings = `SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET SESSION time_zone = '+00:00'; SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'; SET SESSION innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}`;
   const statements = settings.split("; ");
+  boundStatements(connection);
   const next = (error: Error | null): void => {
-    const statement = statements.shift();
-    if (error !== null || statement === undefined) done(error, connection);
-    else connection.query(statement, next);
+    const sql = statements.shift();
+    if (error !== null || sql === undefined) done(error, connection);
+    else connection.query({ sql, timeout: CONNECT_MS }, undefined, next);
   };
   next(null);
+}
+
+/**
+ * Gives each statement the time that is left of its deadline. A stopped server, or one behind a dead link, never answers:
+ * its connection is destroyed, for the answer could still come and be taken for the next statement's.
+ */
+function boundStatements(connection: MysqlConnection): void {
+  const query = connection.query.bind(connection);
+  connection.query = (options, values, done) =>
+    query({ timeout: statementTimeLeft(), ...options }, values, (error, ...results) => {
+      if (error?.code === "PROTOCOL_SEQUENCE_TIMEOUT") connection.destroy();
+      done(error, ...results);
+    });
 }
 
 /** knex's own words, at the level they deserve. */

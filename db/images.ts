@@ -1,9 +1,9 @@
-// The embedded image store's catalogue, with Glance's column names. The bytes are files: see the store in api/.
+// The embedded image store's catalogue, with Glance's column names. The bytes are files: see compute/image-store.ts.
 import type { Knex } from "knex";
 import type { Clock } from "../lib/clock.ts";
 import { BaremetalError } from "../lib/errors.ts";
 import type { ImageRecord } from "./records.ts";
-import { type Dialect, dialectOf, type Row } from "./table-map.ts";
+import { type Dialect, dialectOf, type Row, timeToDb } from "./table-map.ts";
 import { imagesTable } from "./tables.ts";
 import { isUniqueViolation, reading, transact } from "./transaction.ts";
 
@@ -22,7 +22,7 @@ export interface ImageFilter {
   readonly visibleTo?: string;
 }
 
-/** The images. */
+/** The images. A deleted one's row stays, so that nobody can take its id over; it is not shown. */
 export class ImageRepository {
   readonly #db: Knex;
   readonly #clock: Clock;
@@ -34,7 +34,7 @@ export class ImageRepository {
     this.#dialect = dialectOf(db);
   }
 
-  /** @throws BaremetalError `Conflict` if the id is taken. */
+  /** @throws BaremetalError `Conflict` if the id is taken, or was by an image that is deleted. */
   async create(values: NewImage): Promise<ImageRecord> {
     const now = new Date(this.#clock.now());
     const row = imagesTable.toRow(this.#dialect, {
@@ -60,14 +60,18 @@ export class ImageRepository {
   }
 
   async get(id: string): Promise<ImageRecord | undefined> {
-    const row = await reading(this.#db, `reading image ${id}`, () => this.#db("images").where({ id }).first());
+    const row = await reading(this.#db, `reading image ${id}`, () =>
+      this.#db("images").where({ id }).whereNot({ status: "deleted" }).first(),
+    );
     return row === undefined ? undefined : imagesTable.fromRow(row);
   }
 
   /** Newest first, then by id, as Glance lists. */
   async list(filter: ImageFilter = {}): Promise<ImageRecord[]> {
     const rows: Row[] = await reading(this.#db, "listing images", async () => {
-      const query = this.#db("images").orderBy([{ column: "created_at", order: "desc" }, "id"]);
+      const query = this.#db("images")
+        .whereNot({ status: "deleted" })
+        .orderBy([{ column: "created_at", order: "desc" }, "id"]);
       if (filter.name !== undefined) query.where({ name: filter.name });
       if (filter.status !== undefined) query.where({ status: filter.status });
       if (filter.visibility !== undefined) query.where({ visibility: filter.visibility });
@@ -89,15 +93,20 @@ export class ImageRepository {
   ): Promise<boolean> {
     const row = imagesTable.toRow(this.#dialect, { ...patch, updatedAt: new Date(this.#clock.now()) });
     const count = await transact(this.#db, `updating image ${id}`, (trx) => {
-      const query = trx("images").where({ id });
+      const query = trx("images").where({ id }).whereNot({ status: "deleted" });
       if (expected.expectedStatus !== undefined) query.where({ status: expected.expectedStatus });
       return query.update(row);
     });
     return count === 1;
   }
 
-  /** Removes the row; false if there is none. Whether it may go (protected) is the caller's policy. */
+  /** Deletes it, but for its id; false if there is none. Whether it may go (protected) is the caller's policy. */
   async destroy(id: string): Promise<boolean> {
-    return (await transact(this.#db, `deleting image ${id}`, (trx) => trx("images").where({ id }).delete())) === 1;
+    const deletedAt = timeToDb(this.#dialect, new Date(this.#clock.now()));
+    const row = { status: "deleted", properties: "{}", tags: "[]", deleted_at: deletedAt };
+    const count = await transact(this.#db, `deleting image ${id}`, (trx) =>
+      trx("images").where({ id }).whereNot({ status: "deleted" }).update(row),
+    );
+    return count === 1;
   }
 }

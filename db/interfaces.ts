@@ -98,7 +98,11 @@ export class InterfaceRepository {
     });
   }
 
-  /** Removes the node's port that matches all that is given; false if none does. */
+  /**
+   * Removes the node's port that matches all that is given; false if none does.
+   * @throws BaremetalError `Conflict` if an instance is on the node: enrolled elsewhere, its MAC would boot this machine
+   * into another's deployment.
+   */
   async destroyBy(nodeId: number, by: { id?: number | undefined; address?: string | undefined }): Promise<boolean> {
     if (by.id === undefined && by.address === undefined) {
       throw new BaremetalError("BadInput", "Must specify id or address", { data: { field: "address" } });
@@ -106,10 +110,19 @@ export class InterfaceRepository {
     const where: Record<string, unknown> = { bm_node_id: nodeId };
     if (by.id !== undefined) where.id = by.id;
     if (by.address !== undefined) where.address = normaliseMac(by.address);
-    const count = await transact(this.#db, `removing an interface of node ${nodeId}`, (trx) =>
-      trx("bm_interfaces").where(where).delete(),
-    );
-    return count > 0;
+    return transact(this.#db, `removing an interface of node ${nodeId}`, async (trx) => {
+      // Trap: a lock, not a look: the node must not be taken between this and the delete.
+      const node = await trx("bm_nodes").where({ id: nodeId }).forUpdate().first("instance_uuid");
+      const instanceUuid = node?.instance_uuid ?? null;
+      if (instanceUuid !== null) {
+        throw new BaremetalError(
+          "Conflict",
+          `node ${nodeId} is in use by instance ${instanceUuid}; delete the instance before you remove an interface`,
+          { data: { kind: "node", id: nodeId, instanceUuid } },
+        );
+      }
+      return (await trx("bm_interfaces").where(where).delete()) > 0;
+    });
   }
 
   /** Ties a port to a virtual interface, or frees it with null. @throws BaremetalError `NotFound`, `Conflict` */

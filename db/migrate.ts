@@ -62,7 +62,9 @@ export async function syncSchema(db: Knex, source: MigrationSource, target: numb
   await explained(db, () =>
     dialectOf(db) === "sqlite"
       ? transact(db, "migrating the schema", (trx) => migrate(trx, source, target))
-      : transact(db, "migrating the schema", (trx) => withMysqlLock(trx, () => migrate(trx, source, target))),
+      : transact(db, "migrating the schema", (trx) => withMysqlLock(trx, () => migrate(trx, source, target)), {
+          isLong: true,
+        }),
   );
 }
 

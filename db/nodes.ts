@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { Knex } from "knex";
 import type { Clock } from "../lib/clock.ts";
-import { BaremetalError } from "../lib/errors.ts";
+import { BaremetalError, describeError } from "../lib/errors.ts";
 import { insertInterface, type NewInterface } from "./interfaces.ts";
 import { NODE_TRANSITIONS, type NodeTransitionName } from "./node-states.ts";
 import { applyTransition, type TransitionPatch } from "./node-transition.ts";
@@ -334,11 +334,19 @@ export class NodeRepository {
     return nodesTable.toRow(this.#dialect, allowed as Partial<NodeRecord>);
   }
 
-  /** Trap: a row of the original's holds its password as it is; it is sealed when it is next written. */
+  /**
+   * Trap: a row of the original's holds its password as it is; it is sealed when it is next written. One that was sealed
+   * with another key is this node's trouble only: thrown here, it would take the whole list with it.
+   */
   #record(row: Row): NodeRecord {
     const record = nodesTable.fromRow(row);
     const kept = record.pmPassword;
-    return kept !== null && this.#box.isSealed(kept) ? { ...record, pmPassword: this.#box.open(kept) } : record;
+    if (kept === null || !this.#box.isSealed(kept)) return record;
+    try {
+      return { ...record, pmPassword: this.#box.open(kept) };
+    } catch (error) {
+      return { ...record, pmPassword: null, pmPasswordError: describeError(error) };
+    }
   }
 
   #now(): Date | string {

@@ -36,6 +36,8 @@ export interface NodeRecord {
   readonly pmUser: string | null;
   /** Opened from AES-256-GCM; never leaves the process but to the BMC. */
   readonly pmPassword: string | null;
+  /** Why the sealed password does not open; `pmPassword` is null then. */
+  readonly pmPasswordError?: string;
   readonly terminalPort: number | null;
   readonly serviceHost: string | null;
   readonly instanceUuid: string | null;

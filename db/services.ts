@@ -2,9 +2,15 @@
 import type { Knex } from "knex";
 import type { Clock } from "../lib/clock.ts";
 import type { ServiceRecord } from "./records.ts";
-import { type Dialect, dialectOf, type Row } from "./table-map.ts";
+import { type Dialect, dialectOf, type Row, timeFromDb, timeToDb } from "./table-map.ts";
 import { servicesTable } from "./tables.ts";
 import { isUniqueViolation, reading, transact } from "./transaction.ts";
+
+/** Which process is a service, and until when no other may be. */
+export interface ServiceLease {
+  readonly holder: string;
+  readonly expiresAt: Date;
+}
 
 /** The daemons. */
 export class ServiceRepository {
@@ -34,6 +40,56 @@ export class ServiceRepository {
       await transact(this.#db, what, (trx) => trx("services").insert({ ...row, report_count: 1 }));
     } catch (error) {
       // Two processes of one host began at once: the other's row will do.
+      if (!isUniqueViolation(error)) throw error;
+    }
+  }
+
+  /**
+   * Makes `holder` the one process that is `binary` on `host` for `ttlMs`, again and again if it is so already.
+   * Gives undefined then, else the lease of the process that is.
+   */
+  async takeLease(host: string, binary: string, holder: string, ttlMs: number): Promise<ServiceLease | undefined> {
+    await this.#ensureRow(host, binary);
+    return transact(this.#db, `taking the lease of ${binary} on ${host}`, async (trx) => {
+      const now = this.#clock.now();
+      const count = await trx("services")
+        .where({ host, binary })
+        .andWhere((free) =>
+          free
+            .whereNull("lease_holder")
+            .orWhere({ lease_holder: holder })
+            .orWhere("lease_expires_at", "<=", timeToDb(this.#dialect, new Date(now))),
+        )
+        .update({ lease_holder: holder, lease_expires_at: timeToDb(this.#dialect, new Date(now + ttlMs)) });
+      if (count > 0) return undefined;
+      const row = await trx("services").where({ host, binary }).first("lease_holder", "lease_expires_at");
+      return { holder: row?.lease_holder ?? "", expiresAt: timeFromDb(row?.lease_expires_at) ?? new Date(now) };
+    });
+  }
+
+  /** Gives the lease up, if it is still `holder`'s. */
+  async dropLease(host: string, binary: string, holder: string): Promise<void> {
+    await transact(this.#db, `giving up the lease of ${binary} on ${host}`, (trx) =>
+      trx("services")
+        .where({ host, binary, lease_holder: holder })
+        .update({ lease_holder: null, lease_expires_at: null }),
+    );
+  }
+
+  /** Trap: a new row has never been seen up; the scheduler must not take it for alive. */
+  async #ensureRow(host: string, binary: string): Promise<void> {
+    if ((await this.list({ host, binary })).length > 0) return;
+    const createdAt = new Date(this.#clock.now());
+    const row = servicesTable.toRow(this.#dialect, {
+      host,
+      binary,
+      disabled: false,
+      createdAt,
+      lastSeenUp: new Date(0),
+    });
+    try {
+      await transact(this.#db, `noting ${binary} on ${host}`, (trx) => trx("services").insert(row));
+    } catch (error) {
       if (!isUniqueViolation(error)) throw error;
     }
   }

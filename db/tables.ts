@@ -14,7 +14,7 @@ import type {
 import { date, flag, json, named, numberOr, plain, TableMap } from "./table-map.ts";
 
 /** bm_nodes. `pmPassword` is sealed in the row: NodeRepository opens it. */
-export const nodesTable = new TableMap<NodeRecord>("bm_nodes", {
+export const nodesTable = new TableMap<Omit<NodeRecord, "pmPasswordError">>("bm_nodes", {
   id: plain,
   uuid: plain,
   name: plain,

@@ -1,10 +1,25 @@
 // Short transactions that are retried when the engine asks for it, and the typing of its errors. No SQL leaves in an error.
+import { AsyncLocalStorage } from "node:async_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Knex } from "knex";
 import { BaremetalError } from "../lib/errors.ts";
 
 /** How long a statement may be put off, by other writers or a lost server, before we give up. Milliseconds. */
 export const BUSY_DEADLINE_MS = 10_000;
+
+/** How long a statement waits for a row's lock in MySQL, in seconds: short, for `transact` tries again. */
+export const LOCK_WAIT_SECONDS = 5;
+/** No statement is cut before InnoDB itself gives up its wait for a lock, whatever is left of the deadline. */
+const STATEMENT_FLOOR_MS = (LOCK_WAIT_SECONDS + 1) * 1000;
+
+/** The end of the running {@link transact} or {@link reading}, in milliseconds since the epoch. */
+const deadlines = new AsyncLocalStorage<number>();
+
+/** How long the statement that begins now may go without an answer; undefined outside of a deadline. Milliseconds. */
+export function statementTimeLeft(): number | undefined {
+  const end = deadlines.getStore();
+  return end === undefined ? undefined : Math.max(end - Date.now(), STATEMENT_FLOOR_MS);
+}
 
 const CONNECTION_CODES = new Set([
   "ECONNREFUSED",
@@ -13,6 +28,7 @@ const CONNECTION_CODES = new Set([
   "ENOENT",
   "ETIMEDOUT",
   "PROTOCOL_CONNECTION_LOST",
+  "PROTOCOL_SEQUENCE_TIMEOUT",
   "ER_SERVER_SHUTDOWN",
   "ER_CONNECTION_KILLED",
   "ER_NORMAL_SHUTDOWN",
@@ -76,11 +92,12 @@ async function retrying<T>(
   what: string,
   attempt: () => Promise<T>,
   mayRetry: (error: unknown) => boolean,
+  isLong = false,
 ): Promise<T> {
   const end = Date.now() + (db.userParams?.busyDeadlineMs ?? BUSY_DEADLINE_MS);
   for (let round = 0; ; round++) {
     try {
-      return await attempt();
+      return await (isLong ? attempt() : deadlines.run(end, attempt));
     } catch (error) {
       if (!mayRetry(error) || Date.now() >= end) throw isUniqueViolation(error) ? error : typed(error, what);
       // Jitter: two losers of one race must not meet again.
@@ -93,8 +110,15 @@ async function retrying<T>(
  * Runs `work` in one transaction, again from its start while the engine is busy or its connection is lost, for at most
  * {@link BUSY_DEADLINE_MS}. `what` is for the error's text: `taking node 7`. A failed commit on a lost connection is
  * not retried: it may have happened. Unique violations pass as they are ({@link isUniqueViolation}); all else is typed.
+ * `isLong`: its statements may take as long as they like, as those of a migration do; else a server that answers nothing
+ * is given up, with its connection, at the deadline.
  */
-export function transact<T>(db: Knex, what: string, work: (trx: Knex.Transaction) => Promise<T>): Promise<T> {
+export function transact<T>(
+  db: Knex,
+  what: string,
+  work: (trx: Knex.Transaction) => Promise<T>,
+  options: { readonly isLong?: boolean } = {},
+): Promise<T> {
   let isCommitting = false;
   const attempt = () => {
     isCommitting = false;
@@ -104,7 +128,13 @@ export function transact<T>(db: Knex, what: string, work: (trx: Knex.Transaction
       return value;
     });
   };
-  return retrying(db, what, attempt, (error) => isBusy(error) || (isConnectionLoss(error) && !isCommitting));
+  return retrying(
+    db,
+    what,
+    attempt,
+    (error) => isBusy(error) || (isConnectionLoss(error) && !isCommitting),
+    options.isLong,
+  );
 }
 
 /** Runs a read, again while the engine is busy or its connection is lost. */

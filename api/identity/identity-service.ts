@@ -48,35 +48,51 @@ export class IdentityService {
 
   /** @throws HttpError 401, with the same words whatever was wrong */
   async login(request: LoginRequest): Promise<{ token: string; claims: TokenClaims }> {
-    if (this.isOpen) return this.#tokens.issue(this.#anybody(request.password?.user));
+    if (this.isOpen) return this.#issue(this.#anybody(request.password?.user));
     if (request.token !== undefined) {
-      const claims = this.#tokens.check(request.token);
+      const claims = this.inspect(request.token);
       const user = claims === undefined ? undefined : this.#users.get(claims.userId);
       if (claims === undefined || user === undefined) throw new HttpError(401, REFUSED);
-      return this.#tokens.issue(scoped(user, request.project), claims.expiresAt);
+      return this.#issue(scoped(user, request.project), claims.expiresAt);
     }
     const { password } = request;
     const user = password === undefined ? undefined : await this.#users.login(password.user, password.password);
     if (user === undefined) throw new HttpError(401, REFUSED);
-    return this.#tokens.issue(scoped(user, request.project));
+    return this.#issue(scoped(user, request.project));
   }
 
   /** Who has this token. @throws HttpError 401 */
   authenticate(token: string | undefined): ApiUser {
     if (this.isOpen) return this.#anybody();
-    const claims = token === undefined ? undefined : this.#tokens.check(token);
+    const claims = token === undefined ? undefined : this.inspect(token);
     const user = claims === undefined ? undefined : this.#users.get(claims.userId);
     if (user === undefined) throw new HttpError(401, REFUSED);
     return user;
   }
 
-  /** What a token says, or undefined if it is worth nothing. */
+  /** What a token says, or undefined if it is worth nothing, such as one from before the password was changed. */
   inspect(token: string): TokenClaims | undefined {
-    return this.#tokens.check(token);
+    const claims = this.#tokens.check(token);
+    const basis = claims === undefined ? undefined : this.#basis(claims.userId);
+    if (claims === undefined || basis === undefined) return undefined;
+    return this.#tokens.restsOn(claims, basis) ? claims : undefined;
   }
 
   revoke(claims: TokenClaims): void {
     this.#tokens.revoke(claims);
+  }
+
+  #issue(user: ApiUser, notAfter?: number): { token: string; claims: TokenClaims } {
+    const basis = this.#basis(user.userId);
+    if (basis === undefined) throw new HttpError(401, REFUSED);
+    return this.#tokens.issue(user, basis, notAfter);
+  }
+
+  /** Trap: what anybody got under `noauth` names the administrator; under `keystone` it must be worth nothing. */
+  #basis(userId: string): string | undefined {
+    if (this.isOpen) return "noauth";
+    const credential = this.#users.credential(userId);
+    return credential === undefined ? undefined : `keystone:${userId}:${credential}`;
   }
 
   /** Under `noauth` the name is taken on trust and everybody is an administrator of one project. */

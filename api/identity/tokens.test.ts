@@ -16,7 +16,7 @@ function service(key = KEY) {
 describe("api/identity/tokens", () => {
   it("says who it was issued to, until it expires", () => {
     const { tokens, advance } = service();
-    const { token } = tokens.issue(user);
+    const { token } = tokens.issue(user, "keystone");
     expect(tokens.check(token)).to.include({
       userName: "alice",
       projectName: "demo",
@@ -30,14 +30,14 @@ describe("api/identity/tokens", () => {
   });
 
   it("outlives a restart with the same key, and not another key", () => {
-    const { token } = service().tokens.issue(user);
+    const { token } = service().tokens.issue(user, "keystone");
     expect(service().tokens.check(token)).to.include({ userName: "alice" });
     expect(service(Buffer.alloc(32, 2)).tokens.check(token)).to.equal(undefined);
   });
 
   it("is worth nothing when a character is changed, cut or added", () => {
     const { tokens } = service();
-    const { token } = tokens.issue(user);
+    const { token } = tokens.issue(user, "keystone");
     const [body = "", signature = ""] = token.split(".");
     const admin = Buffer.from(JSON.stringify({ ...tokens.check(token), isAdmin: true })).toString("base64url");
     const forged = [
@@ -54,9 +54,19 @@ describe("api/identity/tokens", () => {
     for (const text of forged) expect(tokens.check(text), text.slice(0, 20)).to.equal(undefined);
   });
 
+  it("rests on what it was issued on, and on nothing else", () => {
+    const { tokens } = service();
+    const { claims } = tokens.issue(user, "keystone:hash");
+    expect(JSON.stringify(claims)).to.not.include("hash");
+    expect(tokens.restsOn(claims, "keystone:hash")).to.equal(true);
+    expect(service().tokens.restsOn(claims, "keystone:hash"), "after a restart").to.equal(true);
+    for (const other of ["noauth", "keystone:hash2", ""]) expect(tokens.restsOn(claims, other), other).to.equal(false);
+    expect(tokens.restsOn({ ...claims, stamp: "" }, "")).to.equal(false);
+  });
+
   it("can be revoked", () => {
     const { tokens } = service();
-    const [one, two] = [tokens.issue(user), tokens.issue(user)];
+    const [one, two] = [tokens.issue(user, "keystone"), tokens.issue(user, "keystone")];
     tokens.revoke(one.claims);
     expect(tokens.check(one.token)).to.equal(undefined);
     expect(tokens.check(two.token)).to.not.equal(undefined);
@@ -64,9 +74,9 @@ describe("api/identity/tokens", () => {
 
   it("got by another token does not outlive that one", () => {
     const { tokens, advance } = service();
-    const first = tokens.issue(user);
+    const first = tokens.issue(user, "keystone");
     advance(30_000);
-    expect(tokens.issue(user, first.claims.expiresAt).claims.expiresAt).to.equal(first.claims.expiresAt);
+    expect(tokens.issue(user, "keystone", first.claims.expiresAt).claims.expiresAt).to.equal(first.claims.expiresAt);
   });
 });
 

@@ -9,6 +9,8 @@ export interface TokenClaims extends ApiUser {
   readonly auditId: string;
   readonly issuedAt: number;
   readonly expiresAt: number;
+  /** A keyed digest of what the login rested on: see {@link TokenService.restsOn}. */
+  readonly stamp: string;
 }
 
 const claimsSchema = z.object({
@@ -21,6 +23,7 @@ const claimsSchema = z.object({
   auditId: z.string(),
   issuedAt: z.number(),
   expiresAt: z.number(),
+  stamp: z.string(),
 });
 
 /** Revoked tokens that are remembered at most: each is a small string that goes when it expires. */
@@ -40,13 +43,27 @@ export class TokenService {
     this.#clock = clock;
   }
 
-  /** `notAfter` bounds a token that was got by another: it cannot live longer than that one. */
-  issue(user: ApiUser, notAfter = Number.POSITIVE_INFINITY): { token: string; claims: TokenClaims } {
+  /**
+   * `basis` is what the login rests on, such as the strategy and the password's hash; it does not leave in the open.
+   * `notAfter` bounds a token that was got by another: it cannot live longer than that one.
+   */
+  issue(user: ApiUser, basis: string, notAfter = Number.POSITIVE_INFINITY): { token: string; claims: TokenClaims } {
     const { userId, userName, projectId, projectName, roles, isAdmin } = user;
     const issuedAt = this.#clock.now();
     const expiresAt = Math.min(issuedAt + this.#lifetimeMs, notAfter);
     const auditId = randomBytes(12).toString("base64url");
-    const claims = { userId, userName, projectId, projectName, roles, isAdmin, auditId, issuedAt, expiresAt };
+    const claims = {
+      userId,
+      userName,
+      projectId,
+      projectName,
+      roles,
+      isAdmin,
+      auditId,
+      issuedAt,
+      expiresAt,
+      stamp: this.#stamp(basis),
+    };
     const body = Buffer.from(JSON.stringify(claims)).toString("base64url");
     return { token: `${body}.${this.#sign(body).toString("base64url")}`, claims };
   }
@@ -64,11 +81,22 @@ export class TokenService {
     return this.#revoked.has(parsed.data.auditId) ? undefined : parsed.data;
   }
 
+  /** True if the token was issued on this basis: one got by another strategy or an older password is worth nothing. */
+  restsOn(claims: TokenClaims, basis: string): boolean {
+    const given = Buffer.from(claims.stamp);
+    const expected = Buffer.from(this.#stamp(basis));
+    return given.length === expected.length && timingSafeEqual(given, expected);
+  }
+
   revoke(claims: TokenClaims): void {
     const now = this.#clock.now();
     for (const [id, expiresAt] of this.#revoked) if (expiresAt <= now) this.#revoked.delete(id);
     if (this.#revoked.size >= REVOKED_LIMIT) this.#revoked.delete(this.#revoked.keys().next().value ?? "");
     this.#revoked.set(claims.auditId, claims.expiresAt);
+  }
+
+  #stamp(basis: string): string {
+    return createHmac("sha256", this.#key).update(`stamp:${basis}`).digest("base64url").slice(0, 22);
   }
 
   #sign(body: string): Buffer {

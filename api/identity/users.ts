@@ -11,6 +11,8 @@ import { checkPassword, hashPassword, isPasswordHash } from "./password.ts";
 interface StoredUser {
   readonly user: ApiUser;
   readonly passwordHash: string;
+  /** What changes with the password, and only then: the administrator's hash is new at each start. */
+  readonly credential: string;
 }
 
 const usersFileSchema = z.object({
@@ -64,27 +66,41 @@ export class UserDirectory {
     const users = new Map<string, StoredUser>();
     if (options.usersFile !== undefined) {
       for (const one of await readUsers(options.usersFile)) {
-        users.set(one.name, { user: makeUser(one.name, one.project, one.roles), passwordHash: one.password_hash });
+        users.set(one.name, {
+          user: makeUser(one.name, one.project, one.roles),
+          passwordHash: one.password_hash,
+          credential: one.password_hash,
+        });
       }
     }
     const password = await adminPassword(options.adminPasswordFile);
     users.set(options.adminUser, {
       user: makeUser(options.adminUser, "admin", ["admin", "member", "reader"]),
       passwordHash: await hashPassword(password),
+      credential: password,
     });
     return new UserDirectory(users, await hashPassword(randomBytes(16).toString("hex")));
   }
 
   /** The user, if name (or id) and password are right. */
   async login(nameOrId: string, password: string): Promise<ApiUser | undefined> {
-    const stored = this.#users.get(nameOrId) ?? [...this.#users.values()].find((one) => one.user.userId === nameOrId);
+    const stored = this.#users.get(nameOrId) ?? this.#stored(nameOrId);
     const isRight = await checkPassword(password, stored?.passwordHash ?? this.#decoy);
     return isRight ? stored?.user : undefined;
   }
 
   /** A user as the files have it now: a token of a removed user is worth nothing. */
   get(userId: string): ApiUser | undefined {
-    return [...this.#users.values()].find((one) => one.user.userId === userId)?.user;
+    return this.#stored(userId)?.user;
+  }
+
+  /** A secret text that stays the same as long as the user's password does; undefined for no user. Never for the outside. */
+  credential(userId: string): string | undefined {
+    return this.#stored(userId)?.credential;
+  }
+
+  #stored(userId: string): StoredUser | undefined {
+    return [...this.#users.values()].find((one) => one.user.userId === userId);
   }
 }
 

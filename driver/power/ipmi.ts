@@ -40,7 +40,12 @@ export class IpmiPower implements PowerControls {
   }
 
   for(node: PowerTarget): PowerControl {
-    const { pmAddress, pmUser, pmPassword } = node;
+    const { pmAddress, pmUser, pmPassword, pmPasswordError } = node;
+    if (pmPasswordError !== undefined) {
+      throw new BaremetalError("BadInput", `the BMC password of node ${node.id} cannot be used: ${pmPasswordError}`, {
+        data: { node: node.id },
+      });
+    }
     if (pmAddress === null || pmUser === null || pmPassword === null) {
       const missing = Object.entries({ pm_address: pmAddress, pm_user: pmUser, pm_password: pmPassword })
         .filter(([, value]) => value === null)

@@ -33,4 +33,6 @@ export interface PowerTarget {
   readonly pmAddress: string | null;
   readonly pmUser: string | null;
   readonly pmPassword: string | null;
+  /** Why the password could not be opened; undefined when it could. */
+  readonly pmPasswordError?: string | undefined;
 }

@@ -230,6 +230,11 @@ onEachEngine("compute side", (context) => {
     expect(await failureOf(images.create({ id }))).to.include({ code: "Conflict" });
     expect(await images.destroy(id)).to.equal(true);
     expect(await images.get(id)).to.equal(undefined);
+    expect(await images.destroy(id)).to.equal(false);
+    expect(await images.update(id, { status: "queued" }), "a deleted image does not come back").to.equal(false);
+    expect(await names({}), "is not listed").to.deep.equal(["all", "mine"]);
+    expect(await names({ status: "deleted" })).to.deep.equal([]);
+    expect(await failureOf(images.create({ id })), "its id is nobody else's").to.include({ code: "Conflict" });
   });
 
   it("notes heartbeats, the first ones of two processes too", async () => {

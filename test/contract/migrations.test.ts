@@ -101,8 +101,12 @@ for (const engine of engines) {
         },
         { id: 6, uuid: randomUUID(), deleted: 0, task_state: "error" },
         { id: 7, uuid: randomUUID(), deleted: 1, task_state: "active", instance_uuid: uuid },
-        { id: 8, uuid: randomUUID(), deleted: 0, task_state: "deploying", instance_uuid: randomUUID() },
       ]);
+      const undecided = [null, "error", "deploying", "deploy failed", "building", "prepared"];
+      for (const [index, task_state] of [...undecided, "deploy complete"].entries()) {
+        const row = { id: 20 + index, uuid: randomUUID(), deleted: 0, task_state, instance_uuid: randomUUID() };
+        await databases.baremetal("bm_nodes").insert(row);
+      }
       await databases.baremetal("bm_interfaces").insert({ bm_node_id: 5, address: "52:54:00:AA:BB:CC" });
       expect(await version(databases)).to.equal(10);
       await sync(databases);
@@ -117,8 +121,18 @@ for (const engine of engines) {
       expect(node.createdAt?.toISOString()).to.match(/^2013-10-18T18:17:09\.(225|000)Z$/);
       expect((await rack.interfaces.listByNode(5))[0]?.address).to.equal("52:54:00:aa:bb:cc");
       expect(await rack.taken(await rack.node(6)), "a free node can be taken").to.include({ nodeId: 6 });
-      expect(await rack.node(8)).to.include({ taskState: "error", provisionState: "error" });
-      expect(await rack.deployments.current(8)).to.include({ state: "failed" });
+      for (const [index, state] of undecided.entries()) {
+        const left = await rack.node(20 + index);
+        expect(left, `${state}`).to.include({ provisionState: "error", maintenance: true });
+        expect(left.lastError)
+          .to.contain(`task_state ${state === null ? "NULL" : `"${state}"`}`)
+          .and.contain(left.instanceUuid)
+          .and.contain("maintenance");
+        expect(await rack.deployments.current(left.id)).to.include({ state: "failed" });
+      }
+      const live = 20 + undecided.length;
+      expect(await rack.node(live)).to.include({ taskState: "active", provisionState: "active", maintenance: false });
+      expect(await rack.deployments.current(live)).to.include({ state: "active" });
       expect(await databases.baremetal("migrate_version").pluck("repository_id")).to.deep.equal(["theirs"]);
     });
 

@@ -1,7 +1,8 @@
 // NodeRepository and InterfaceRepository on both engines: taking, giving back, and what may never be left behind.
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { expect } from "chai";
 import { NodeRepository } from "../../db/nodes.ts";
+import { SecretBox } from "../../db/secret-box.ts";
 import { associationFor, failureOf, Rack, secretBox } from "./baremetal.ts";
 import { onEachEngine, open } from "./engines.ts";
 
@@ -55,6 +56,40 @@ onEachEngine("nodes", (context) => {
     await rack.nodes.update(id, { pmPassword: "plain" });
     expect((await baremetal("bm_nodes").where({ id }).first("pm_password")).pm_password).to.match(/^v1:/);
     expect((await rack.node(id)).pmPassword).to.equal("plain");
+  });
+
+  it("a password sealed with another key is that node's trouble only: it is listed, mended and deleted", async () => {
+    const { baremetal } = context().databases;
+    const [well, ill, gone] = [await rack.enrol(), await rack.enrol(), await rack.enrol()];
+    const sealed = new SecretBox(randomBytes(32)).seal("s3cret");
+    await baremetal("bm_nodes").whereIn("id", [ill.id, gone.id]).update({ pm_password: sealed });
+    const listed = await rack.nodes.list();
+    expect(listed.map(({ id, pmPassword }) => [id, pmPassword])).to.deep.equal([
+      [well.id, "s3cret"],
+      [ill.id, null],
+      [gone.id, null],
+    ]);
+    expect(listed[0]).to.not.have.property("pmPasswordError");
+    expect(listed[1]?.pmPasswordError).to.contain("secret_key_file").and.not.contain(sealed);
+    await rack.nodes.setLastError(ill.id, "seen");
+    expect((await baremetal("bm_nodes").where({ id: ill.id }).first()).pm_password, "kept").to.equal(sealed);
+    await rack.nodes.update(ill.id, { pmPassword: "new" });
+    expect(await rack.node(ill.id))
+      .to.include({ pmPassword: "new" })
+      .and.not.have.property("pmPasswordError");
+    await rack.nodes.destroy(gone.id);
+    expect(await rack.nodes.get(gone.id)).to.equal(undefined);
+  });
+
+  it("keeps the ports of a node in use: a freed MAC could be enrolled for another machine", async () => {
+    const node = await rack.nodes.create({}, [{ address: "52:54:00:00:00:01" }]);
+    const { id, instanceUuid } = await rack.taken(node);
+    const error = await failureOf(rack.interfaces.destroyBy(node.id, { address: "52:54:00:00:00:01" }));
+    expect(error).to.include({ code: "Conflict" });
+    expect(error.message).to.contain(instanceUuid);
+    expect(await rack.interfaces.listByNode(node.id)).to.have.length(1);
+    await rack.nodes.release(id);
+    expect(await rack.interfaces.destroyBy(node.id, { address: "52:54:00:00:00:01" })).to.equal(true);
   });
 
   it("takes no column from outside but the inventory (S4)", async () => {

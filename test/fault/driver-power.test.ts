@@ -96,6 +96,17 @@ describe("driver/power over IPMI, with faults", () => {
     expect(error.message).to.include("still reported the power on");
   });
 
+  it("says that a sealed password could not be opened, and why", () => {
+    const broken = {
+      id: 3,
+      pmAddress: "10.0.0.1",
+      pmUser: "a",
+      pmPassword: null,
+      pmPasswordError: "sealed with another key",
+    };
+    expect(() => power.for(broken)).to.throw("the BMC password of node 3 cannot be used: sealed with another key");
+  });
+
   it("says which part of the BMC login is missing", () => {
     expect(() => power.for({ id: 3, pmAddress: "10.0.0.1", pmUser: null, pmPassword: null })).to.throw(
       "node 3 has no pm_user, pm_password",

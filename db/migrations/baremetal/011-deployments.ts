@@ -72,16 +72,34 @@ async function adoptRows(trx: Knex.Transaction): Promise<void> {
   await trx("bm_nodes").where({ deleted: 1 }).update({ instance_uuid: null, instance_name: null });
   // Trap: a free node may only be null or `deleted`; Grizzly's leftovers such as `error` would never be taken again.
   await trx("bm_nodes").whereNull("instance_uuid").whereNotNull("task_state").update({ task_state: "deleted" });
-  const used = () => trx("bm_nodes").whereNotNull("instance_uuid");
-  await used().where({ task_state: "active" }).update({ provision_state: "active" });
-  await used()
-    .where((other) => other.whereNull("task_state").orWhereNot({ task_state: "active" }))
-    .update({
-      provision_state: "error",
-      task_state: "error",
-      last_error: "taken over while a deployment was under way",
-    });
+  // The original leaves `deploy complete` when nova-compute restarts in its wait: the tenant runs.
+  await trx("bm_nodes")
+    .whereNotNull("instance_uuid")
+    .whereIn("task_state", ["active", "deploy complete"])
+    .update({ task_state: "active", provision_state: "active" });
+  await setAside(trx);
   await trx("bm_interfaces").update({ address: trx.raw("LOWER(address)") });
+}
+
+/**
+ * The nodes in use whose instance may be live or half-made: only an operator can tell.
+ * Trap: `error` on a node in use makes the reconciler power it off and free it; maintenance keeps it away.
+ */
+async function setAside(trx: Knex.Transaction): Promise<void> {
+  const nodes: Row[] = await trx("bm_nodes")
+    .whereNotNull("instance_uuid")
+    .andWhere((other) => other.whereNull("task_state").orWhereNot({ task_state: "active" }));
+  for (const node of nodes) {
+    const state = node.task_state === null ? "NULL" : `"${node.task_state}"`;
+    await trx("bm_nodes")
+      .where({ id: node.id })
+      .update({
+        provision_state: "error",
+        task_state: "error",
+        maintenance: 1,
+        last_error: `taken over with task_state ${state}: nobody knows whether instance ${node.instance_uuid} runs on this node, so it is left as it is, in maintenance. If the instance is live, set task_state and provision_state to "active" in bm_nodes and clear maintenance; if it is not, only clear maintenance: the node is then powered off and freed`,
+      });
+  }
 }
 
 /** Each node in use gets a deployment: without one it could never be given back. */

@@ -70,6 +70,9 @@ async function createServices(trx: Knex.Transaction): Promise<void> {
     table.integer("report_count").notNullable().defaultTo(0);
     table.boolean("disabled").notNullable().defaultTo(0);
     time(table, "last_seen_up");
+    // Which process is this service now, and until when nobody else may be.
+    table.string("lease_holder", 255);
+    time(table, "lease_expires_at");
   });
   await ensureIndex(trx, "services", "services_host_binary_ux", ["host", "binary"], "unique");
 }
