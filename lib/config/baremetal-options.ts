@@ -38,8 +38,9 @@ const original = {
   deployKernel: optionalText("Image id of the deploy kernel, for flavors without baremetal:deploy_kernel_id."),
   deployRamdisk: optionalText("Image id of the deploy ramdisk, for flavors without baremetal:deploy_ramdisk_id."),
   netConfigTemplate: text(
-    "Template of the /etc/network/interfaces that an instance gets.",
+    "Template of the /etc/network/interfaces that was injected; an instance asks DHCP, or its config drive's user data.",
     "$pybasedir/nova/virt/baremetal/net-dhcp.ubuntu.template",
+    WITHOUT_EFFECT,
   ),
   pxeAppendParams: text("Kernel parameters that are added to both boot labels.", "nofb nomodeset vga=normal"),
   pxeConfigTemplate: text(
@@ -52,8 +53,16 @@ const original = {
     WITHOUT_EFFECT,
   ),
   pxeDeployTimeout: integer("Seconds that a deployment may take from power on to its end; 0: no limit.", 1800),
-  pxeNetworkConfig: boolean("Add static ip= parameters to the boot label.", false),
-  pxeBootfileName: text("What DHCP gives as the boot file.", "pxelinux.0"),
+  pxeNetworkConfig: boolean(
+    "Static ip= parameters of the boot label; there is no network service yet that would give the addresses.",
+    false,
+    WITHOUT_EFFECT,
+  ),
+  pxeBootfileName: text(
+    "The boot file that Neutron's DHCP was told to give; dnsmasq has its own dhcp-boot.",
+    "pxelinux.0",
+    WITHOUT_EFFECT,
+  ),
   terminal: text("The console program of the original.", "shellinaboxd", WITHOUT_EFFECT),
   terminalCertDir: optionalText("The console program's certificates.", WITHOUT_EFFECT),
   terminalPidDir: text("Folder of the console program's process ids.", "$state_path/baremetal/console", WITHOUT_EFFECT),
