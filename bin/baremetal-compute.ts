@@ -57,7 +57,7 @@ async function start(
   closers.push(() => power.close());
   const context: DriverContext = {
     ...repositories,
-    settings: await driverSettings(config),
+    settings: await driverSettings(config, logger),
     power,
     images: new ImageCache(baremetal.imageCachePath, imageStore),
     clock: systemClock,

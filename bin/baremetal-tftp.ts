@@ -1,12 +1,12 @@
 #!/usr/bin/env node
 // baremetal-tftp: serves tftp_root, read only.
-import { mkdir } from "node:fs/promises";
 import { TftpServer } from "tftp";
 import { runService } from "./run-service.ts";
+import { tftpRootOf } from "./tftp-root.ts";
 
 await runService(async (config, logger) => {
-  const { tftpRoot, tftpHost, tftpPort } = config.baremetal;
-  await mkdir(tftpRoot, { recursive: true });
+  const { tftpHost, tftpPort } = config.baremetal;
+  const tftpRoot = await tftpRootOf(config, logger);
   const server = await TftpServer.listen({
     root: tftpRoot,
     // The paths in a node's configuration are absolute, tftp_root included.
