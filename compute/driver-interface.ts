@@ -1,9 +1,8 @@
 // What compute/ asks of a driver: the methods of the original ComputeDriver (facts section 1.4) that it calls.
-import type { ComputeNodeRecord, InstanceRecord } from "../db/records.ts";
-import { BaremetalError, isBaremetalError } from "../lib/errors.ts";
+import type { InstanceRecord } from "../db/records.ts";
+import type { ResourceView } from "../driver/resources.ts";
 
-/** The columns of nova.compute_nodes that a driver fills. */
-export type ResourceView = Omit<ComputeNodeRecord, "id" | "host" | "createdAt" | "updatedAt">;
+export type { ResourceView };
 
 /** How a spawn that succeeded ended. */
 export interface SpawnResult {
@@ -21,7 +20,7 @@ export interface InstanceInfo {
 export interface ComputeDriver {
   /**
    * Resolves when the instance runs on the node. It throws the cause after its undo.
-   * An abort whose reason is `isShutdown` means that this process ends: what a successor can `resume` is to be left as it is.
+   * An abort for which `isShutdown` (lib/shutdown.ts) holds means that this process ends: what a successor can `resume` is to be left as it is.
    */
   spawn(instance: InstanceRecord, nodeUuid: string, options: { signal: AbortSignal }): Promise<SpawnResult>;
   /** After a restart: goes on waiting for the instance's unfinished deployment; ends as `spawn` does. */
@@ -37,14 +36,4 @@ export interface ComputeDriver {
   getAvailableNodes(): Promise<string[]>;
   /** Undefined: the node is gone. */
   getAvailableResource(nodeUuid: string): Promise<ResourceView | undefined>;
-}
-
-/** The reason given to a `signal` when the process ends and nobody asked for the work to be undone. */
-export function shutdownReason(): BaremetalError {
-  return new BaremetalError("Cancelled", "the compute service is stopping", { data: { isShutdown: true } });
-}
-
-/** True if `signal` was aborted by the end of the process, not by a user. */
-export function isShutdown(signal: AbortSignal): boolean {
-  return signal.aborted && isBaremetalError(signal.reason, "Cancelled") && signal.reason.data.isShutdown === true;
 }

@@ -1,7 +1,7 @@
 // The background work of instances: owned, one at a time for each instance, abortable, drained at the end.
 import { BaremetalError, describeError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
-import { shutdownReason } from "./driver-interface.ts";
+import { shutdownReason } from "../lib/shutdown.ts";
 
 interface RunningTask {
   readonly name: string;

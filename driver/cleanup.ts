@@ -1,11 +1,10 @@
 // Taking an instance off its node: the failure path of a spawn, a destroy, and what the reconciler retries are one procedure.
-import { rm } from "node:fs/promises";
 import type { DeploymentRecord, NodeRecord } from "../db/records.ts";
 import { poll } from "../lib/clock.ts";
 import { BaremetalError, describeError } from "../lib/errors.ts";
-import { pxePaths, removePxeFiles } from "./boot/pxelinux.ts";
-import { type DriverContext, withPower } from "./context.ts";
-import { instanceDirectory } from "./spawn.ts";
+import { pxePaths } from "./boot/pxelinux.ts";
+import type { DriverContext } from "./context.ts";
+import { registerFileUndo, registerPowerUndo } from "./spawn.ts";
 import type { Timeline } from "./timeline.ts";
 import { UndoList } from "./undo.ts";
 
@@ -62,7 +61,12 @@ export async function rollBack(
         await work();
       }),
     );
-    if (!(await nodes.release(deploymentId))) await assertStillOurs(context, node, deploymentId);
+    if (!(await nodes.release(deploymentId))) {
+      await assertStillOurs(context, node, deploymentId);
+      throw new BaremetalError("Internal", `node ${node.id} is still ours, and could not be released`, {
+        data: { deploymentId },
+      });
+    }
     await timeline.note("released", "the undo is complete; the node is free");
     return undefined;
   } catch (error) {
@@ -104,11 +108,8 @@ export async function undoOfInstance(
   const undo = new UndoList();
   const paths = pxePaths(context.settings.tftpRoot, instanceUuid);
   const macs = (await context.interfaces.listByNode(node.id)).map(({ address }) => address);
-  undo.push("remove the instance's files", () =>
-    rm(instanceDirectory(context, instanceUuid), { recursive: true, force: true }),
-  );
-  undo.push("remove the boot configuration", () => removePxeFiles(context.settings.tftpRoot, paths, macs));
-  undo.push("power off", () => withPower(context, node, "power off", (power) => power.powerOff()));
+  registerFileUndo({ context, instanceUuid, undo }, paths, macs);
+  registerPowerUndo({ context, node, undo });
   return undo;
 }
 

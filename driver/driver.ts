@@ -1,7 +1,8 @@
 // BareMetalDriver: maps instances onto enrolled nodes. The methods are those of a Nova compute driver.
 import type { InstanceRecord, NodeRecord } from "../db/records.ts";
-import { BaremetalError, isBaremetalError } from "../lib/errors.ts";
+import { BaremetalError } from "../lib/errors.ts";
 import { KeyedLock } from "../lib/keyed-lock.ts";
+import { isShutdown } from "../lib/shutdown.ts";
 import { pxePaths } from "./boot/pxelinux.ts";
 import { rollBack, undoOfInstance, withUndoFailure } from "./cleanup.ts";
 import { type DriverContext, timelineOf, withPower } from "./context.ts";
@@ -29,11 +30,6 @@ export interface InstanceInfo {
   readonly state: "running" | "shutdown" | "nostate";
   readonly memoryMb: number;
   readonly numCpu: number;
-}
-
-/** True if the process is going down: the work is left as it stands, for the next start to resume. */
-function isShutdown(signal: AbortSignal): boolean {
-  return signal.aborted && isBaremetalError(signal.reason, "Cancelled") && signal.reason.data.isShutdown === true;
 }
 
 /** The compute driver of one host. Actions on one node run one at a time; nodes do not wait for each other. */
@@ -99,7 +95,7 @@ export class BareMetalDriver {
   async #resumeJob(job: SpawnJob): Promise<SpawnResult> {
     const { context, node, instance, deployment } = job;
     const macs = (await context.interfaces.listByNode(node.id)).map(({ address }) => address);
-    registerFileUndo(job, pxePaths(context.settings.tftpRoot, instance.uuid), macs);
+    registerFileUndo({ ...job, instanceUuid: instance.uuid }, pxePaths(context.settings.tftpRoot, instance.uuid), macs);
     await job.timeline.note("resume", `taken up again after a restart, in state ${deployment.state}`);
     if (deployment.state === "building") {
       throw new BaremetalError("DeployFailed", "baremetal-compute was restarted before the deployment was prepared", {

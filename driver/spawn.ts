@@ -63,7 +63,7 @@ export async function runSpawn(job: SpawnJob): Promise<SpawnResult> {
     );
   }
   const macs = interfaces.map(({ address }) => address);
-  registerFileUndo(job, paths, macs);
+  registerFileUndo({ ...job, instanceUuid: instance.uuid }, paths, macs);
   await prepareBoot(job, paths, macs);
   await startDeployRamdisk(job);
   return finishSpawn(job);
@@ -71,12 +71,12 @@ export async function runSpawn(job: SpawnJob): Promise<SpawnResult> {
 
 /** The undo of everything that a spawn leaves on this host's disk. Safe at any point of it, and for a resumed one. */
 export function registerFileUndo(
-  job: Pick<SpawnJob, "context" | "instance" | "undo">,
+  job: Pick<SpawnJob, "context" | "undo"> & { readonly instanceUuid: string },
   paths: PxePaths,
   macs: readonly string[],
 ) {
   job.undo.push("remove the instance's files", () =>
-    rm(instanceDirectory(job.context, job.instance.uuid), { recursive: true, force: true }),
+    rm(instanceDirectory(job.context, job.instanceUuid), { recursive: true, force: true }),
   );
   job.undo.push("remove the boot configuration", () => removePxeFiles(job.context.settings.tftpRoot, paths, macs));
 }

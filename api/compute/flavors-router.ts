@@ -6,6 +6,7 @@ import { notFound } from "../../compute/compute-services.ts";
 import type { FlavorRepository } from "../../db/flavors.ts";
 import type { FlavorRecord } from "../../db/records.ts";
 import { baseUrlOf, microversionOf, pageOf, paramOf, parseBody, queryOf, requireAdmin, userOf } from "../request.ts";
+import { printableName } from "./printable-name.ts";
 import { linksTo } from "./server-view.ts";
 
 const MAX_INT = 2_147_483_647;
@@ -22,16 +23,7 @@ const size = z
   ])
   .pipe(z.int().min(0).max(MAX_INT));
 const positive = size.pipe(z.int().min(1));
-const name = z
-  .string()
-  .transform((text) => text.trim())
-  .pipe(
-    z
-      .string()
-      .min(1)
-      .max(255)
-      .regex(/^[^\p{Cc}]+$/u, "must be printable text"),
-  );
+const name = printableName;
 const flavorId = z.union([
   z.int().min(0).transform(String),
   z

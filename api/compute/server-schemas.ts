@@ -1,16 +1,8 @@
 // The bodies that clients send about servers. Unknown fields are let pass: clients of ten years send them.
 import { z } from "zod";
+import { printableName } from "./printable-name.ts";
 
-const name = z
-  .string()
-  .transform((text) => text.trim())
-  .pipe(
-    z
-      .string()
-      .min(1)
-      .max(255)
-      .regex(/^[^\p{Cc}]+$/u, "must be printable text"),
-  );
+const name = printableName;
 
 export const metadata = z.record(z.string().min(1).max(255), z.string().max(255));
 

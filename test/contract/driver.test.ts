@@ -6,6 +6,7 @@ import { expect } from "chai";
 import { Reconciler } from "../../driver/reconciler.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { BaremetalError } from "../../lib/errors.ts";
+import { shutdownReason } from "../../lib/shutdown.ts";
 import { type DriverBench, openDriverBench } from "../fakes/driver-bench.ts";
 
 const failure = (work: Promise<unknown>): Promise<BaremetalError> =>
@@ -222,7 +223,7 @@ describe("driver on a real database", () => {
     await until(async () =>
       (await bench.context.events.list({ nodeId: node.id })).some(({ step }) => step === "wait for deployment"),
     );
-    stop.abort(new BaremetalError("Cancelled", "stopping", { data: { isShutdown: true } }));
+    stop.abort(shutdownReason());
     await spawned;
     expect(await bench.context.nodes.get(node.id)).to.include({ taskState: "prepared", instanceUuid: instance.uuid });
     const callsBefore = bench.power.calls.length;

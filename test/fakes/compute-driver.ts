@@ -1,11 +1,11 @@
 // A compute driver without machines: it takes nodes and walks deployments through the real repositories; tests hold it,
 // fail it and look at what it was asked.
 import type { ComputeDriver, InstanceInfo, ResourceView, SpawnResult } from "../../compute/driver-interface.ts";
-import { isShutdown } from "../../compute/driver-interface.ts";
 import type { DeploymentRepository } from "../../db/deployments.ts";
 import type { NodeRepository } from "../../db/nodes.ts";
 import type { InstanceRecord, NodeRecord } from "../../db/records.ts";
 import { BaremetalError } from "../../lib/errors.ts";
+import { isShutdown } from "../../lib/shutdown.ts";
 
 const KEY_HASH = "0".repeat(64);
 
