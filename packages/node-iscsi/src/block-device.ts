@@ -1,9 +1,11 @@
 // A logical unit as bytes: aligned reads and writes split and pipelined by the unit's limits, zeroing, discard, flush.
 import { type CommandExecutor, describeUnit, isUnsupported, type UnitDescription } from "./block-limits.ts";
-import { type ErrorContext, InvalidArgumentError } from "./errors.ts";
+import { type ErrorContext, InvalidArgumentError, IscsiError } from "./errors.ts";
+import { runPipelined, WriteProgress } from "./pipeline.ts";
 import { read16 } from "./scsi/read-16.ts";
 import { synchronizeCache10, synchronizeCache16 } from "./scsi/synchronize-cache.ts";
 import { unmap } from "./scsi/unmap.ts";
+import type { BlockLimits } from "./scsi/vpd-pages.ts";
 import { write16 } from "./scsi/write-16.ts";
 import { writeSame16 } from "./scsi/write-same-16.ts";
 import {
@@ -21,10 +23,15 @@ export interface OperationOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A block device. Offsets and lengths are bytes and multiples of `blockSize`, otherwise InvalidArgumentError. */
+/**
+ * A block device. Offsets and lengths are bytes and multiples of `blockSize`, otherwise InvalidArgumentError. Errors of `write`,
+ * `writeZeroes` and `discard` carry `onDisk`: which bytes are written, untouched, or in an unknown state.
+ */
 export interface BlockDevice {
   readonly sizeBytes: number;
   readonly blockSize: number;
+  /** VPD page B0h, in blocks; 0 where the target names no limit. */
+  readonly limits: BlockLimits;
   read(offsetBytes: number, lengthBytes: number, options?: OperationOptions): Promise<Buffer>;
   /** Resolves when the target acknowledged all of it; `data` must not change until then. Many may be in flight. */
   write(offsetBytes: number, data: Buffer, options?: OperationOptions): Promise<void>;
@@ -75,6 +82,10 @@ export class BlockDeviceView implements BlockDevice {
     this.#canUnmap = unit.provisioning.canUnmap;
   }
 
+  get limits(): BlockLimits {
+    return this.unit.limits;
+  }
+
   static async open(session: BlockDeviceSession, options: OperationOptions = {}): Promise<BlockDeviceView> {
     return new BlockDeviceView(session, await describeUnit(session, options));
   }
@@ -93,26 +104,40 @@ export class BlockDeviceView implements BlockDevice {
 
   async write(offsetBytes: number, data: Buffer, options: OperationOptions = {}): Promise<void> {
     const range = this.#rangeOf("write", offsetBytes, data.length);
+    if (range.blocks === 0) return;
     if (range.blocks <= this.#maxTransferBlocks) {
-      if (range.blocks > 0) await this.#session.executeWithRetry(write16(range.lba, range.blocks, data), options);
+      // One command, the usual case: without the machinery of many.
+      try {
+        await this.#session.executeWithRetry(write16(range.lba, range.blocks, data), options);
+      } catch (error) {
+        const progress = new WriteProgress(range);
+        progress.noteFailed(range, error);
+        throw error instanceof IscsiError ? error.withDiskState(progress.state(this.blockSize)) : error;
+      }
       return;
     }
-    await runPipelined(
-      splitRange(range, this.#maxTransferBlocks),
-      (piece) =>
-        this.#session.executeWithRetry(write16(piece.lba, piece.blocks, this.#slice(data, range, piece)), options),
-      DATA_COMMANDS_IN_FLIGHT,
+    await this.#tracked(range, (progress) =>
+      runPipelined(
+        splitRange(range, this.#maxTransferBlocks),
+        (piece) =>
+          this.#session.executeWithRetry(write16(piece.lba, piece.blocks, this.#slice(data, range, piece)), options),
+        DATA_COMMANDS_IN_FLIGHT,
+        progress,
+      ),
     );
   }
 
   async writeZeroes(offsetBytes: number, lengthBytes: number, options: OperationOptions = {}): Promise<void> {
     const range = this.#rangeOf("writeZeroes", offsetBytes, lengthBytes);
     if (range.blocks === 0) return;
-    if (this.#zeroMethod !== "write-same-unmap") return this.#zero(range, this.#zeroMethod, options);
-    const { head, middle, tail } = splitByGranularity(range, this.unit);
-    if (middle !== undefined) await this.#zero(middle, "write-same-unmap", options);
-    // After the middle, because that may have found out that WRITE SAME is refused altogether.
-    for (const end of [head, tail]) if (end !== undefined) await this.#zero(end, this.#methodForEnds(), options);
+    await this.#tracked(range, async (progress) => {
+      if (this.#zeroMethod !== "write-same-unmap") return this.#zero(range, this.#zeroMethod, options, progress);
+      const { head, middle, tail } = splitByGranularity(range, this.unit);
+      if (middle !== undefined) await this.#zero(middle, "write-same-unmap", options, progress);
+      // After the middle, because that may have found out that WRITE SAME is refused altogether.
+      for (const end of [head, tail])
+        if (end !== undefined) await this.#zero(end, this.#methodForEnds(), options, progress);
+    });
   }
 
   async discard(offsetBytes: number, lengthBytes: number, options: OperationOptions = {}): Promise<void> {
@@ -120,9 +145,10 @@ export class BlockDeviceView implements BlockDevice {
     const limit = this.unit.limits.maximumUnmapLbaCount;
     const maxBlocks = Math.max(1, Math.min(limit === 0 ? 0xffffffff : limit, Math.floor(1024 ** 3 / this.blockSize)));
     if (!this.#canUnmap || range.blocks === 0) return;
+    const unmapPiece = (piece: BlockRange) => this.#session.executeWithRetry(unmap([piece]), options);
     try {
-      await runPipelined(splitRange(range, maxBlocks), (piece) =>
-        this.#session.executeWithRetry(unmap([piece]), options),
+      await this.#tracked(range, (progress) =>
+        runPipelined(splitRange(range, maxBlocks), unmapPiece, RANGE_COMMANDS_IN_FLIGHT, progress),
       );
     } catch (error) {
       if (!isUnsupported(error)) throw error;
@@ -139,22 +165,39 @@ export class BlockDeviceView implements BlockDevice {
     }
   }
 
-  /** Zeroes one range; when the target refuses the method, remembers that and goes on with the next one. */
-  async #zero(range: BlockRange, method: ZeroMethod, options: OperationOptions): Promise<void> {
+  /** Runs a changing operation; its error says what is known about the range. */
+  async #tracked(range: BlockRange, run: (progress: WriteProgress) => Promise<void>): Promise<void> {
+    const progress = new WriteProgress(range);
     try {
-      await runPipelined(splitRange(range, maxZeroBlocks(this.unit, method, this.#maxTransferBlocks)), (piece) => {
-        const command =
-          method === "write"
-            ? write16(piece.lba, piece.blocks, this.#zeroBuffer().subarray(0, piece.blocks * this.blockSize))
-            : writeSame16(piece.lba, piece.blocks, this.#zeroBlock, method === "write-same-unmap");
-        return this.#session.executeWithRetry(command, options);
-      });
+      await run(progress);
+    } catch (error) {
+      throw error instanceof IscsiError ? error.withDiskState(progress.state(this.blockSize)) : error;
+    }
+  }
+
+  /** Zeroes one range; when the target refuses the method, remembers that and goes on with the next one. */
+  async #zero(
+    range: BlockRange,
+    method: ZeroMethod,
+    options: OperationOptions,
+    progress: WriteProgress,
+  ): Promise<void> {
+    const pieces = splitRange(range, maxZeroBlocks(this.unit, method, this.#maxTransferBlocks));
+    const zeroPiece = (piece: BlockRange) => {
+      const command =
+        method === "write"
+          ? write16(piece.lba, piece.blocks, this.#zeroBuffer().subarray(0, piece.blocks * this.blockSize))
+          : writeSame16(piece.lba, piece.blocks, this.#zeroBlock, method === "write-same-unmap");
+      return this.#session.executeWithRetry(command, options);
+    };
+    try {
+      await runPipelined(pieces, zeroPiece, RANGE_COMMANDS_IN_FLIGHT, progress);
     } catch (error) {
       if (method === "write" || !isUnsupported(error)) throw error;
       const next = nextZeroMethod(method);
       // Another call may have learnt more in the meantime: never go back to a method that was refused.
       if (this.#zeroMethod === method) this.#zeroMethod = next;
-      await this.#zero(range, this.#zeroMethod === "write" ? "write" : next, options);
+      await this.#zero(range, this.#zeroMethod === "write" ? "write" : next, options, progress);
     }
   }
 
@@ -182,32 +225,4 @@ export class BlockDeviceView implements BlockDevice {
       throw new InvalidArgumentError(`${where} is beyond the end at ${sizeBytes}`, this.#session.contextOf(operation));
     return { lba: offsetBytes / blockSize, blocks: lengthBytes / blockSize };
   }
-}
-
-/** Waits for all, then throws the first error: the caller's buffer must not be in use any more when we return. */
-async function allSettledOrThrow(promises: readonly Promise<void>[]): Promise<void> {
-  const results = await Promise.allSettled(promises);
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed !== undefined) throw failed.reason;
-}
-
-/** Runs `task` over the pieces, a few at a time; after a failure starts no more, waits for the rest, then throws it. */
-async function runPipelined(
-  pieces: Iterable<BlockRange>,
-  task: (piece: BlockRange) => Promise<void>,
-  inFlight = RANGE_COMMANDS_IN_FLIGHT,
-): Promise<void> {
-  const iterator = pieces[Symbol.iterator]();
-  let hasFailed = false;
-  const worker = async () => {
-    for (let next = iterator.next(); next.done !== true && !hasFailed; next = iterator.next()) {
-      try {
-        await task(next.value);
-      } catch (error) {
-        hasFailed = true;
-        throw error;
-      }
-    }
-  };
-  await allSettledOrThrow(Array.from({ length: inFlight }, worker));
 }

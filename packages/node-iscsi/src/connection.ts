@@ -1,8 +1,10 @@
 // One TCP connection carrying PDUs (RFC 7143 4.2): receives through the framer, sends by vectored writes without copying payloads.
 import { connect as connectSocket, type Socket } from "node:net";
+import { crc32c } from "./crc32c.ts";
 import { AbortedError, type ErrorContext, formatPortal, IscsiError, TimeoutError, TransportError } from "./errors.ts";
-import { Framer, type FramerSink } from "./framer.ts";
-import { paddingOf } from "./pdu/header.ts";
+import { DigestError, type Digests, Framer, type FramerSink } from "./framer.ts";
+import { Opcode, opcodeOf, paddingOf } from "./pdu/header.ts";
+import { decodeLoginResponse, LoginStage } from "./pdu/login.ts";
 
 /** Size of the reused receive buffer of each connection. */
 const RECEIVE_BUFFER_BYTES = 256 * 1024;
@@ -12,6 +14,7 @@ const CONGESTED_ABOVE_BYTES = 8 * 1024 * 1024;
 const MAX_BACKLOG_PDUS = 64;
 
 const PADDING = [Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(2), Buffer.alloc(3)] as const;
+const DIGEST_BYTES = 4;
 
 /** A complete PDU with its own copy of the header. */
 export interface ReceivedPdu {
@@ -40,12 +43,46 @@ export interface SessionConnection {
 /** Trace hook: every PDU as it is sent or received. `header` is valid during the call only. */
 export type PduTrace = (direction: "sent" | "received", header: Buffer, dataBytes: number) => void;
 
+/** Sees the bytes exactly as on the wire; buffers are valid during the call only. Must not throw. */
+export interface WireCapture {
+  sent(bytes: Buffer): void;
+  received(bytes: Buffer): void;
+  end(): void;
+}
+
+/** The two ends of a connection, as `net.Socket` names them. */
+interface SocketEnds {
+  readonly localAddress: string | undefined;
+  readonly localPort: number | undefined;
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+}
+
 export interface ConnectionOptions {
   readonly address: string;
   readonly port: number;
   readonly target?: string | undefined;
   readonly maxDataSegmentBytes: number;
   readonly trace?: PduTrace | undefined;
+  /** Called once the connection is there; what it returns sees all bytes. */
+  readonly capture?: ((ends: SocketEnds) => WireCapture | undefined) | undefined;
+}
+
+const NO_DIGESTS: Digests = { header: false, data: false };
+const NO_PADDING = PADDING[0];
+
+/** Padding and digest, which goes out least significant byte first. */
+function trailer(padding: Buffer, crc: number): Buffer {
+  const bytes = Buffer.allocUnsafe(padding.length + DIGEST_BYTES).fill(0, 0, padding.length);
+  bytes.writeUInt32LE(crc, padding.length);
+  return bytes;
+}
+
+/** The answer after which the full feature phase begins (RFC 7143 11.13.3, 11.13.5). */
+function isEndOfLogin(header: Buffer): boolean {
+  if (opcodeOf(header) !== Opcode.LoginResponse) return false;
+  const { transit, nextStage, statusClass } = decodeLoginResponse(header);
+  return transit && nextStage === LoginStage.FullFeature && statusClass === 0;
 }
 
 /** Owns the socket. All failures end in one {@link TransportError} or {@link IscsiError} handed to the listener. */
@@ -55,6 +92,9 @@ export class Connection implements SessionConnection {
   readonly #target: string | undefined;
   readonly #trace: PduTrace | undefined;
   readonly #socket: Socket;
+  #capture: WireCapture | undefined;
+  #digests = NO_DIGESTS;
+  #isLoginOver = false;
   #listener: ConnectionListener | undefined;
   #backlog: ReceivedPdu[] = [];
   #waiter: { resolve(pdu: ReceivedPdu): void; reject(error: IscsiError): void } | undefined;
@@ -109,6 +149,8 @@ export class Connection implements SessionConnection {
         connection.#socket.once("connect", resolve);
         connection.#socket.once("close", () => reject(connection.#closeError));
       });
+      const { localAddress, localPort, remoteAddress, remotePort } = connection.#socket;
+      connection.#capture = options.capture?.({ localAddress, localPort, remoteAddress, remotePort });
       return connection;
     } finally {
       disarm();
@@ -136,12 +178,24 @@ export class Connection implements SessionConnection {
     return this.#closeError !== undefined;
   }
 
+  /**
+   * Ends the login phase, which has no digests (RFC 7143 6.3). From the final Login Response on nothing is parsed until this is
+   * called; `digests` hold for all that follows, both ways. `attach` and `receive` imply it without digests.
+   */
+  startFullFeaturePhase(digests: Digests): void {
+    this.#isLoginOver = true;
+    this.#digests = digests;
+    this.#guarded(() => this.framer.resume(digests));
+    if (this.#closeError === undefined) this.#socket.resume();
+  }
+
   /** Hands PDUs to `listener` from now on, starting with those that came while nobody listened. */
   attach(listener: ConnectionListener): void {
     this.#listener = listener;
     const backlog = this.#backlog;
     this.#backlog = [];
     for (const pdu of backlog) this.#guarded(() => listener.onPdu(pdu.header, pdu.data));
+    if (this.framer.isPaused) this.startFullFeaturePhase(NO_DIGESTS);
     if (this.#closeError !== undefined) listener.onClose(this.#closeError);
   }
 
@@ -152,27 +206,42 @@ export class Connection implements SessionConnection {
     if (this.#closeError !== undefined) return Promise.reject(this.#closeError);
     return new Promise((resolve, reject) => {
       this.#waiter = { resolve, reject };
+      if (this.framer.isPaused) this.startFullFeaturePhase(NO_DIGESTS);
     });
   }
 
-  /** Queues one PDU. `data` is not copied and must not change until it is acknowledged. Everything sent in one tick leaves in one writev. */
+  /**
+   * Queues one PDU behind those before it. Nothing is copied: `header` must not be used again, and `data` not change until it is
+   * acknowledged. Everything sent in one tick leaves in one vectored write.
+   */
   send(header: Buffer, data?: Buffer): void {
     if (this.#closeError !== undefined) return;
     if (!this.#isCorked) {
       this.#isCorked = true;
       this.#socket.cork();
-      process.nextTick(() => {
-        this.#isCorked = false;
-        this.#socket.uncork();
-      });
+      process.nextTick(this.#uncork);
     }
     this.#trace?.("sent", header, data?.length ?? 0);
-    this.#socket.write(header);
+    this.#write(header);
+    if (this.#digests.header) this.#write(trailer(NO_PADDING, crc32c(header)));
     if (data === undefined || data.length === 0) return;
-    this.#socket.write(data);
-    const padding = paddingOf(data.length);
-    if (padding > 0) this.#socket.write(PADDING[padding as 1 | 2 | 3]);
+    this.#write(data);
+    const padding = PADDING[paddingOf(data.length) as 0 | 1 | 2 | 3];
+    // The data digest covers the padding (RFC 7143 11.2.3).
+    if (this.#digests.data) this.#write(trailer(padding, crc32c(padding, crc32c(data))));
+    else if (padding.length > 0) this.#write(padding);
   }
+
+  // Copying small PDUs together was tried and is slower: an entry in the socket's queue costs less than the copy's bookkeeping.
+  #write(bytes: Buffer): void {
+    this.#capture?.sent(bytes);
+    this.#socket.write(bytes);
+  }
+
+  readonly #uncork = () => {
+    this.#isCorked = false;
+    this.#socket.uncork();
+  };
 
   /** Ends the connection at once. The first error wins and reaches everybody who waits. */
   destroy(error?: IscsiError): void {
@@ -180,6 +249,7 @@ export class Connection implements SessionConnection {
     const reason = error ?? this.#transportError("closed by this side");
     this.#closeError = reason;
     this.#socket.destroy();
+    this.#capture?.end();
     this.#waiter?.reject(reason);
     this.#waiter = undefined;
     this.#listener?.onClose(reason);
@@ -192,8 +262,10 @@ export class Connection implements SessionConnection {
   }
 
   #receive(bytes: number, buffer: Uint8Array): boolean {
+    this.#capture?.received(Buffer.from(buffer.buffer, buffer.byteOffset, bytes));
     this.#guarded(() => this.framer.push(buffer as Buffer, bytes));
-    return true;
+    // What the peer sends while the framer is paused waits in the kernel.
+    return !this.framer.isPaused;
   }
 
   /** Runs what handles received bytes; a peer's mistake ends the connection and never escapes into the event loop. */
@@ -206,13 +278,14 @@ export class Connection implements SessionConnection {
         this.destroy(this.#transportError("internal error while handling a received PDU", error));
         throw error;
       }
-      this.destroy(error);
+      this.destroy(error instanceof DigestError ? this.#transportError(error.reason, error) : error);
     }
   }
 
   #deliver(header: Buffer, data: Buffer): void {
     this.#trace?.("received", header, data.length);
     if (this.#closeError !== undefined) return;
+    if (!this.#isLoginOver && isEndOfLogin(header)) this.framer.pause();
     if (this.#listener !== undefined) {
       this.#listener.onPdu(header, data);
       return;

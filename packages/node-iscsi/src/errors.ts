@@ -1,11 +1,12 @@
 // Every error this package throws. One base class; the leaf says whose fault it was: target's SCSI answer, login, wire, time.
-import { describeSense, SCSI_STATUS_TEXTS, type SenseData } from "./scsi/sense.ts";
+import { describeSense, SCSI_STATUS_TEXTS, ScsiStatus, type SenseData, SenseKey } from "./scsi/sense.ts";
 
 /**
  * Codes of {@link IscsiError}.
  * - `Scsi`: the target answered a command with a status other than GOOD ({@link ScsiError}).
  * - `Login`: the target refused the login, or the two sides have nothing in common ({@link LoginError}).
- * - `Transport`: the TCP connection could not be made, broke, or was closed ({@link TransportError}).
+ * - `Transport`: the TCP connection could not be made, broke, or was closed ({@link TransportError}); after attempts to
+ *   re-establish the session it is a {@link RecoveryError}.
  * - `Timeout`: a deadline passed; `operation` names the step ({@link TimeoutError}).
  * - `Protocol`: the peer sent something RFC 7143 or the SCSI standards do not allow ({@link ProtocolError}).
  * - `Aborted`: the caller's AbortSignal fired ({@link AbortedError}).
@@ -13,12 +14,38 @@ import { describeSense, SCSI_STATUS_TEXTS, type SenseData } from "./scsi/sense.t
  */
 export type IscsiErrorCode = "Scsi" | "Login" | "Transport" | "Timeout" | "Protocol" | "Aborted" | "InvalidArgument";
 
+/**
+ * What a failed command did to the medium: `none`, it was never sent or the target refused to run it; `unknown`, it may have been
+ * run, in part or as a whole.
+ */
+export type CommandEffect = "none" | "unknown";
+
 /** Where an error happened. `portal` is `address:port`; `operation` is what was being done, as a noun phrase. */
 export interface ErrorContext {
   readonly target?: string | undefined;
   readonly portal?: string | undefined;
   readonly operation: string;
+  /** Default `unknown`, the careful answer. */
+  readonly effect?: CommandEffect | undefined;
 }
+
+/** Bytes of a block device. */
+export interface ByteRange {
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+/** What is known about the range of a failed write; the three lists cover it, each in ascending order. */
+export interface DiskState {
+  /** Acknowledged by the target. */
+  readonly written: readonly ByteRange[];
+  /** Holds the old data, the new, or a mixture at block borders. */
+  readonly unknown: readonly ByteRange[];
+  /** Never sent, or refused: holds the old data. */
+  readonly untouched: readonly ByteRange[];
+}
+
+const totalBytes = (ranges: readonly ByteRange[]) => ranges.reduce((sum, range) => sum + range.lengthBytes, 0);
 
 /** Base of all errors of this package; `message` says what was being done, to whom, and why it failed. */
 export class IscsiError extends Error {
@@ -27,6 +54,10 @@ export class IscsiError extends Error {
   readonly portal: string | undefined;
   readonly operation: string;
   readonly reason: string;
+  /** What the command did to the medium. */
+  effect: CommandEffect;
+  /** Set on errors of a block device's `write`, `writeZeroes` and `discard`. */
+  onDisk: DiskState | undefined;
 
   constructor(code: IscsiErrorCode, reason: string, context: ErrorContext, cause?: unknown) {
     const peer = [context.target, context.portal].filter((part) => part !== undefined).join(" at ");
@@ -40,7 +71,33 @@ export class IscsiError extends Error {
     this.portal = context.portal;
     this.operation = context.operation;
     this.reason = reason;
+    this.effect = context.effect ?? "unknown";
   }
+
+  /** An earlier attempt of the same command may have been run, whatever this one did. */
+  withEffect(effect: CommandEffect): this {
+    if (effect === "unknown") this.effect = effect;
+    return this;
+  }
+
+  /** Adds what is known about the disk to the error and to its message. */
+  withDiskState(state: DiskState): this {
+    this.onDisk = state;
+    this.message += `; ${totalBytes(state.written)} bytes were written, of ${totalBytes(state.unknown)} it is unknown, ${totalBytes(state.untouched)} are untouched`;
+    return this;
+  }
+}
+
+/** True when the target says by status or sense that it did not run the command at all (SAM-5 5.3.1, SPC-4 4.5.6). */
+function wasRefused(status: number, senseKey: number | undefined): boolean {
+  if (status !== ScsiStatus.CheckCondition) return status !== ScsiStatus.TaskAborted;
+  return (
+    senseKey === SenseKey.NotReady ||
+    senseKey === SenseKey.IllegalRequest ||
+    senseKey === SenseKey.UnitAttention ||
+    senseKey === SenseKey.DataProtect ||
+    senseKey === SenseKey.Miscompare
+  );
 }
 
 /** The target completed a command with a SCSI status other than GOOD (SAM-5 5.3.1); sense is decoded when it sent any. */
@@ -54,7 +111,10 @@ export class ScsiError extends IscsiError {
 
   constructor(status: number, sense: SenseData | undefined, context: ErrorContext) {
     const statusText = SCSI_STATUS_TEXTS.get(status) ?? `status 0x${status.toString(16).padStart(2, "0")}`;
-    super("Scsi", sense === undefined ? statusText : `${statusText}: ${describeSense(sense)}`, context);
+    super("Scsi", sense === undefined ? statusText : `${statusText}: ${describeSense(sense)}`, {
+      ...context,
+      effect: wasRefused(status, sense?.senseKey) ? "none" : "unknown",
+    });
     this.status = status;
     this.statusText = statusText;
     this.sense = sense;
@@ -90,6 +150,17 @@ export class TransportError extends IscsiError {
   }
 }
 
+/** The session was lost and could not be re-established; `cause` is the last attempt's error. */
+export class RecoveryError extends TransportError {
+  /** Logins tried since the connection was lost. */
+  readonly attempts: number;
+
+  constructor(reason: string, attempts: number, context: ErrorContext, cause?: unknown) {
+    super(reason, context, cause);
+    this.attempts = attempts;
+  }
+}
+
 /** A deadline passed. `operation` names the step that did not finish. */
 export class TimeoutError extends IscsiError {
   readonly deadlineMs: number;
@@ -117,7 +188,7 @@ export class AbortedError extends IscsiError {
 /** The caller's mistake; nothing was sent. */
 export class InvalidArgumentError extends IscsiError {
   constructor(reason: string, context: ErrorContext) {
-    super("InvalidArgument", reason, context);
+    super("InvalidArgument", reason, { ...context, effect: "none" });
   }
 }
 

@@ -138,7 +138,7 @@ describe("FullFeaturePhase", () => {
       "2680000000000000 0000000000000000 00000002 00000000 00000007 00000065 0000006e 000000000000000000000000",
     );
     await ended;
-    expect(session.isClosed).to.equal(true);
+    expect(session.isEnding).to.equal(true);
   });
 
   it("ends when the target announces a drop, and fails what is outstanding", async () => {
@@ -230,7 +230,7 @@ describe("FullFeaturePhase", () => {
         `2280${response}0000000000 0000000000000000 00000002 00000000 00000005 00000065 0000006e 000000000000000000000000`,
       );
       expect(await error).to.be.instanceOf(AbortedError);
-      expect(session.isClosed).to.equal(!isGone);
+      expect(session.isEnding).to.equal(!isGone);
       if (!isGone)
         expect(connection.closedWith)
           .to.be.instanceOf(TransportError)

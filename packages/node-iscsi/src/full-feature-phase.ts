@@ -19,31 +19,27 @@ import { Opcode, opcodeName, opcodeOf, RESERVED_TAG, readTargetSequence } from "
 import { decodeLogoutResponse, encodeLogoutRequest, LogoutReason } from "./pdu/logout.ts";
 import { decodeNopIn, encodeNopOut } from "./pdu/nop.ts";
 import { decodeScsiResponse, senseBytes } from "./pdu/scsi.ts";
-import {
-  decodeTaskManagementResponse,
-  encodeTaskManagementRequest,
-  TaskManagementFunction,
-} from "./pdu/task-management.ts";
+import { decodeTaskManagementResponse } from "./pdu/task-management.ts";
 import type { ScsiCommand } from "./scsi/command.ts";
 import { decodeSense, ScsiStatus } from "./scsi/sense.ts";
 import { CommandWindow, isSerialAfter, serialAdd } from "./serial.ts";
 import type { ExecuteOptions, SessionOptions } from "./session-options.ts";
 import { ScsiTask, type TaskOutcome } from "./task.ts";
-
-/** How long an ABORT TASK may take before the connection is given up. */
-const ABORT_DEADLINE_MS = 2000;
-/** Function complete, and task does not exist (RFC 7143 11.6.1): after any other answer the task may still run. */
-const TASK_IS_GONE: readonly number[] = [0, 1];
+import { abortTask, type ResetFunction, reset } from "./task-management.ts";
 
 /**
- * A logged-in session with one connection. Any number of commands may be started; those beyond the target's window or
- * `maxOutstandingCommands` wait in order. When the connection ends, every outstanding command rejects with the cause.
+ * The life of one connection after its login. Any number of commands may be started; those beyond the target's window or
+ * `maxOutstandingCommands` wait in order. When the connection ends, every outstanding command rejects with the cause, and with what
+ * it may have done to the medium.
  */
 export class FullFeaturePhase implements ConnectionListener {
   readonly targetName: string;
   readonly lun: number;
   readonly parameters: SessionParameters;
   readonly options: SessionOptions;
+  /** Resolves when the connection is gone. */
+  readonly closed: Promise<void>;
+  readonly #onEnd: (error: IscsiError | undefined) => void;
   readonly #connection: SessionConnection;
   readonly #window: CommandWindow;
   readonly #waiting = new Set<ScsiTask>();
@@ -56,8 +52,16 @@ export class FullFeaturePhase implements ConnectionListener {
   #logout: Promise<void> | undefined;
   #closeError: IscsiError | undefined;
   #onIdle: (() => void) | undefined;
+  #resolveClosed: () => void = () => undefined;
+  #time2WaitSeconds: number;
 
-  constructor(connection: SessionConnection, login: LoginResult, options: SessionOptions) {
+  /** `onEnd` is told of the end before any command is: with its error, or undefined after a logout. */
+  constructor(
+    connection: SessionConnection,
+    login: LoginResult,
+    options: SessionOptions,
+    onEnd: (error: IscsiError | undefined) => void = () => undefined,
+  ) {
     this.#connection = connection;
     this.parameters = login.parameters;
     this.options = options;
@@ -66,6 +70,11 @@ export class FullFeaturePhase implements ConnectionListener {
     this.#window = new CommandWindow(login.cmdSn, login.expCmdSn, login.maxCmdSn);
     this.#expStatSn = login.expStatSn;
     this.#keepalive = new Keepalive(this, options);
+    this.#onEnd = onEnd;
+    this.#time2WaitSeconds = login.parameters.time2WaitSeconds;
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
     connection.attach(this);
   }
 
@@ -73,14 +82,21 @@ export class FullFeaturePhase implements ConnectionListener {
     return this.#connection.portal;
   }
 
-  get isClosed(): boolean {
-    return this.#closeError !== undefined;
+  /** No command can be started any more: the connection is gone, or a logout is under way. */
+  get isEnding(): boolean {
+    return this.#closeError !== undefined || this.#isLoggingOut;
+  }
+
+  /** Seconds the target wants to pass between the end of this connection and the next login (RFC 7143 13.15, 11.9, 11.15). */
+  get time2WaitSeconds(): number {
+    return this.#time2WaitSeconds;
   }
 
   /** Runs one command once. @throws ScsiError for any status but GOOD; TimeoutError, AbortedError, TransportError, ProtocolError. */
   async execute<T>(command: ScsiCommand<T>, options: ExecuteOptions = {}): Promise<T> {
     const context = this.contextOf(command.name);
-    const outcome = await this.#run(command, context, options);
+    const running = this.#run(command, context, options);
+    const outcome = await (this.options.hooks.onCommand === undefined ? running : this.#report(command, running));
     if (outcome.status !== ScsiStatus.Good)
       throw new ScsiError(
         outcome.status,
@@ -94,17 +110,45 @@ export class FullFeaturePhase implements ConnectionListener {
     }
   }
 
+  /** Tells the metrics hook how a command ended. */
+  async #report(command: ScsiCommand<unknown>, running: Promise<TaskOutcome>): Promise<TaskOutcome> {
+    const startedAt = performance.now();
+    let outcome: TaskOutcome | undefined;
+    try {
+      outcome = await running;
+      return outcome;
+    } finally {
+      this.options.hooks.onCommand?.({
+        name: command.name,
+        sentBytes: command.dataOut?.length ?? 0,
+        receivedBytes: outcome?.data.length ?? 0,
+        durationMs: performance.now() - startedAt,
+        status: outcome?.status,
+      });
+    }
+  }
+
   /** Sends a NOP-Out ping and waits for its NOP-In. */
   async ping(deadlineMs: number, signal?: AbortSignal): Promise<void> {
-    await this.#request("NOP-Out", deadlineMs, signal, (tag) =>
+    await this.request("NOP-Out", deadlineMs, signal, (tag, cmdSn, expStatSn) =>
       encodeNopOut({
         lunField: undefined,
         initiatorTaskTag: tag,
         targetTransferTag: RESERVED_TAG,
-        cmdSn: this.#window.cmdSn,
-        expStatSn: this.#expStatSn,
+        cmdSn,
+        expStatSn,
       }),
     );
+  }
+
+  /** LUN RESET or TARGET WARM RESET; see {@link reset}. */
+  reset(
+    kind: ResetFunction,
+    options: { deadlineMs: number; lun?: number; signal: AbortSignal | undefined },
+  ): Promise<void> {
+    const lun = options.lun ?? this.lun;
+    const covered = [...this.#tasks.values()].filter((task) => kind === "TARGET WARM RESET" || task.lun === lun);
+    return reset(this, kind, lun, covered, options);
   }
 
   /** Ends the session in order: waits for outstanding commands, logs out, closes. Never rejects because the target is gone. */
@@ -123,15 +167,20 @@ export class FullFeaturePhase implements ConnectionListener {
         this.#onIdle = resolve;
       });
     try {
-      await this.#request("logout", this.options.keepaliveDeadlineMs, undefined, (tag) =>
-        encodeLogoutRequest({
-          reason: LogoutReason.CloseSession,
-          initiatorTaskTag: tag,
-          connectionId: 0,
-          cmdSn: this.#window.cmdSn,
-          expStatSn: this.#expStatSn,
-        }),
+      const { header } = await this.request(
+        "logout",
+        this.options.keepaliveDeadlineMs,
+        undefined,
+        (tag, cmdSn, expStatSn) =>
+          encodeLogoutRequest({
+            reason: LogoutReason.CloseSession,
+            initiatorTaskTag: tag,
+            connectionId: 0,
+            cmdSn,
+            expStatSn,
+          }),
       );
+      this.#time2WaitSeconds = decodeLogoutResponse(header).time2Wait;
     } catch {
       // The target closed first or does not answer: the session is over either way.
     }
@@ -192,11 +241,12 @@ export class FullFeaturePhase implements ConnectionListener {
   onClose(error: IscsiError): void {
     if (this.#closeError !== undefined) return;
     this.#closeError = error;
+    this.#onEnd(this.#isLoggingOut ? undefined : error);
     this.#keepalive.stop();
     this.#exchanges.failAll(error);
     for (const task of [...this.#tasks.values(), ...this.#waiting])
-      task.fail(task.abortReason ?? this.#closedError(task.context));
-    this.options.hooks.onClose?.(this.#isLoggingOut ? undefined : error);
+      task.fail(task.abortReason ?? this.#closedError(task.wasSent ? task.context : unsent(task.context)));
+    this.#resolveClosed();
   }
 
   /** Context of errors about `operation` on this session. */
@@ -206,11 +256,12 @@ export class FullFeaturePhase implements ConnectionListener {
 
   #run(command: ScsiCommand<unknown>, context: ErrorContext, options: ExecuteOptions): Promise<TaskOutcome> {
     const { signal, lun = this.lun, deadlineMs = this.options.commandDeadlineMs } = options;
-    if (signal?.aborted) return Promise.reject(new AbortedError(context, signal.reason));
-    if (this.#closeError !== undefined) return Promise.reject(this.#closedError(context));
-    if (this.#isLoggingOut) return Promise.reject(new TransportError("the session is logging out", context));
-    const onAbort = () => this.#abort(task, new AbortedError(context, signal?.reason));
-    const timer = setTimeout(() => this.#abort(task, new TimeoutError(deadlineMs, context)), deadlineMs);
+    if (signal?.aborted) return Promise.reject(new AbortedError(unsent(context), signal.reason));
+    if (this.#closeError !== undefined) return Promise.reject(this.#closedError(unsent(context)));
+    if (this.#isLoggingOut) return Promise.reject(new TransportError("the session is logging out", unsent(context)));
+    const contextNow = () => (task.wasSent ? context : unsent(context));
+    const onAbort = () => this.#abort(task, new AbortedError(contextNow(), signal?.reason));
+    const timer = setTimeout(() => this.#abort(task, new TimeoutError(deadlineMs, contextNow())), deadlineMs);
     const task = new ScsiTask(command, lun, context, () => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
@@ -241,55 +292,25 @@ export class FullFeaturePhase implements ConnectionListener {
     if (this.#tasks.size + this.#waiting.size === 0) this.#onIdle?.();
   }
 
-  /**
-   * Ends a task early. One that was sent is first aborted at the target, so that a late write cannot land after its promise
-   * has settled; a target that refuses that, or does not even answer, loses the connection.
-   */
+  /** Ends a task early; one that was sent is aborted at the target first. */
   #abort(task: ScsiTask, reason: IscsiError): void {
     if (task.isSettled || task.abortReason !== undefined) return;
-    if (this.#waiting.has(task)) {
-      task.fail(reason);
-      return;
-    }
-    task.abortReason = reason;
-    const giveUp = (what: string, cause?: unknown) =>
-      this.destroy(new TransportError(`the target ${what}; the connection was given up`, task.context, cause));
-    this.#request("ABORT TASK", ABORT_DEADLINE_MS, undefined, (tag) =>
-      encodeTaskManagementRequest({
-        function: TaskManagementFunction.AbortTask,
-        lun: task.lun,
-        initiatorTaskTag: tag,
-        referencedTaskTag: task.initiatorTaskTag,
-        cmdSn: this.#window.cmdSn,
-        expStatSn: this.#expStatSn,
-        refCmdSn: task.cmdSn,
-      }),
-    ).then(
-      ({ header }) => {
-        const { response } = decodeTaskManagementResponse(header);
-        if (!task.isSettled && !TASK_IS_GONE.includes(response)) giveUp(`refuses ABORT TASK (response ${response})`);
-        task.fail(reason);
-        this.#pump();
-      },
-      (cause) => {
-        giveUp("does not answer ABORT TASK", cause);
-        task.fail(reason);
-      },
-    );
+    if (!task.wasSent) task.fail(reason);
+    else void abortTask(this, task, reason).then(() => this.#pump());
   }
 
-  /** Sends an immediate request that the target answers with the same tag. */
-  #request(
+  /** TaskManagementPort: sends an immediate request that the target answers with the same tag. */
+  request(
     operation: string,
     deadlineMs: number,
     signal: AbortSignal | undefined,
-    encode: (tag: number) => Buffer,
+    encode: (tag: number, cmdSn: number, expStatSn: number) => Buffer,
   ): Promise<{ header: Buffer; data: Buffer }> {
     const context = this.contextOf(operation);
     if (this.#closeError !== undefined) return Promise.reject(this.#closedError(context));
     const tag = this.#takeTag();
     const answer = this.#exchanges.open(tag, context, deadlineMs, signal);
-    this.#connection.send(encode(tag));
+    this.#connection.send(encode(tag, this.#window.cmdSn, this.#expStatSn));
     return answer;
   }
 
@@ -364,8 +385,10 @@ export class FullFeaturePhase implements ConnectionListener {
     const context = this.contextOf("session");
     // RFC 7143 11.9.1: on a request to log out or to renegotiate we leave in order; the target waits Parameter3 seconds.
     if (pdu.event === AsyncEvent.LogoutRequest || pdu.event === AsyncEvent.NegotiationRequest) void this.logout();
-    else if (pdu.event === AsyncEvent.ConnectionDrop || pdu.event === AsyncEvent.SessionDrop)
+    else if (pdu.event === AsyncEvent.ConnectionDrop || pdu.event === AsyncEvent.SessionDrop) {
+      this.#time2WaitSeconds = pdu.parameter2;
       this.destroy(new TransportError("the target announced that it drops the connection", context));
+    }
   }
 
   #onReject(header: Buffer, data: Buffer): void {
@@ -389,4 +412,9 @@ export class FullFeaturePhase implements ConnectionListener {
     const cause = this.#closeError;
     return new TransportError(cause === undefined ? "the session is closed" : cause.reason, context, cause);
   }
+}
+
+/** Context of an error about a command that never left this machine. */
+function unsent(context: ErrorContext): ErrorContext {
+  return { ...context, effect: "none" };
 }

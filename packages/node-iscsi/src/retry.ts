@@ -25,18 +25,20 @@ interface CommandRunner {
 }
 
 /** Why the command may simply be sent again; undefined when it may not. */
-function retryKind(error: unknown): "unit attention" | "busy" | undefined {
+function retryKind(error: unknown, isIdempotent: boolean): "unit attention" | "busy" | undefined {
   if (!(error instanceof ScsiError)) return undefined;
   if (error.status === ScsiStatus.Busy || error.status === ScsiStatus.TaskSetFull) return "busy";
   if (error.status !== ScsiStatus.CheckCondition) return undefined;
   if (error.senseKey === SenseKey.UnitAttention) return "unit attention";
+  // RFC 7143 7.8 and 11.4.7.2: the target lost data of the command to a digest error; it may have been run in part.
+  if (isIdempotent && error.senseKey === SenseKey.AbortedCommand && error.asc === 0x47) return "busy";
   // "Becoming ready" (04h/01h) ends by itself.
   return error.senseKey === SenseKey.NotReady && error.asc === 0x04 && error.ascq === 0x01 ? "busy" : undefined;
 }
 
 /**
  * Runs a command until it succeeds, fails for another reason, or its deadline is used up; then the last ScsiError is thrown.
- * Such a command was not executed at all, so that repeating it is safe for every command.
+ * UNIT ATTENTION, BUSY and TASK SET FULL mean that the command was not run at all, so that repeating it is safe for every command.
  */
 export async function executeWithRetry<T>(
   runner: CommandRunner,
@@ -54,7 +56,7 @@ export async function executeWithRetry<T>(
         deadlineMs: attempt === 1 ? options.deadlineMs : remainingMs,
       });
     } catch (error) {
-      const kind = retryKind(error);
+      const kind = retryKind(error, command.isIdempotent === true);
       if (kind === undefined || performance.now() + delayMs >= deadlineAt) throw error;
       runner.options.hooks.onRetry?.(error as ScsiError, attempt);
       if (kind === "unit attention" && ++unitAttentions > MAX_UNIT_ATTENTIONS) throw error;

@@ -1,15 +1,113 @@
-// IscsiSession: full feature phase plus the commands and views a caller wants at hand.
+// IscsiSession: what a caller holds. It outlives its connection: lost ones are re-established and unacknowledged commands sent again.
 import { BlockDeviceView } from "./block-device.ts";
-import { FullFeaturePhase } from "./full-feature-phase.ts";
+import { type ErrorContext, IscsiError, RecoveryError, TimeoutError, TransportError } from "./errors.ts";
+import type { FullFeaturePhase } from "./full-feature-phase.ts";
+import type { SessionParameters } from "./negotiation.ts";
+import { type LostConnection, Recovery } from "./recovery.ts";
 import { executeWithRetry } from "./retry.ts";
 import type { ScsiCommand } from "./scsi/command.ts";
 import { type InquiryData, inquiry } from "./scsi/inquiry.ts";
 import { type Capacity, readCapacity10, readCapacity16 } from "./scsi/read-capacity.ts";
 import { testUnitReady } from "./scsi/test-unit-ready.ts";
-import type { ExecuteOptions } from "./session-options.ts";
+import type { ExecuteOptions, RecoveryOptions, SessionOptions } from "./session-options.ts";
+
+/** Logs in once; the session it returns is told when that connection ends. */
+export type OpenPhase = (
+  onEnd: (error: IscsiError | undefined) => void,
+  signal: AbortSignal | undefined,
+) => Promise<FullFeaturePhase>;
+
+/** How a session gets its connection back. */
+export interface Reconnection {
+  readonly options: RecoveryOptions;
+  /** Logs in as reinstatement (same ISID), and makes sure that the unit is ready and still the same one. */
+  readonly open: OpenPhase;
+}
 
 /** A session with one logical unit in view; made by `connect`. */
-export class IscsiSession extends FullFeaturePhase {
+export class IscsiSession {
+  readonly targetName: string;
+  readonly lun: number;
+  readonly options: SessionOptions;
+  readonly #recovery: Recovery<FullFeaturePhase> | undefined;
+  readonly #maxReissues: number;
+  #phase: FullFeaturePhase;
+  #lost: LostConnection | undefined;
+  /** Set once, when no connection will follow. */
+  #closeError: IscsiError | undefined;
+  #isClosing = false;
+  #logout: Promise<void> | undefined;
+  /** Commands that lost their connection and are not settled yet. */
+  #reissuing = 0;
+  #onReissued: (() => void) | undefined;
+
+  private constructor(phase: FullFeaturePhase, options: SessionOptions, reconnection: Reconnection | undefined) {
+    this.targetName = options.targetName;
+    this.lun = options.lun;
+    this.options = options;
+    this.#phase = phase;
+    this.#maxReissues = reconnection?.options.maxReissues ?? 0;
+    if (reconnection !== undefined)
+      this.#recovery = new Recovery(
+        (signal) => this.#reopen(reconnection.open, signal),
+        reconnection.options,
+        options.hooks,
+      );
+  }
+
+  /** Makes the first connection by `open`; later ones, if any, by `reconnection`. */
+  static async open(
+    open: OpenPhase,
+    options: SessionOptions,
+    reconnection: Reconnection | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<IscsiSession> {
+    let session: IscsiSession | undefined;
+    const phase = await open((error) => {
+      if (session !== undefined) session.#onPhaseEnd(error);
+    }, signal);
+    session = new IscsiSession(phase, options, reconnection);
+    return session;
+  }
+
+  /** `address:port` of the present or last connection. */
+  get portal(): string {
+    return this.#phase.portal;
+  }
+
+  /** What the present or last login agreed on. */
+  get parameters(): SessionParameters {
+    return this.#phase.parameters;
+  }
+
+  /** True when the session ended for good: by `logout` or `destroy`, or because the target broke the protocol or became another disk. */
+  get isClosed(): boolean {
+    return this.#closeError !== undefined;
+  }
+
+  /** Context of errors about `operation` on this session. */
+  contextOf(operation: string): ErrorContext {
+    return { target: this.targetName, portal: this.portal, operation };
+  }
+
+  /**
+   * Runs one command. When the connection is lost meanwhile, waits for its recovery and sends the command again if it was not sent
+   * yet or is idempotent; all within one deadline.
+   * @throws ScsiError for any status but GOOD; RecoveryError, TimeoutError, AbortedError, TransportError, ProtocolError. `effect` of
+   * the error says whether the command may have been run.
+   */
+  async execute<T>(command: ScsiCommand<T>, options: ExecuteOptions = {}): Promise<T> {
+    if (this.#isClosing) throw this.#closedError(command.name);
+    const phase = this.#phase;
+    const startedAt = performance.now();
+    try {
+      return await phase.execute(command, options);
+    } catch (error) {
+      if (!this.#mayReissue(command, error, phase)) throw error;
+      return await this.#reissue(command, options, startedAt, error);
+    }
+  }
+
   /** {@link execute}, repeated within the deadline after UNIT ATTENTION, BUSY and TASK SET FULL. */
   executeWithRetry<T>(command: ScsiCommand<T>, options: ExecuteOptions = {}): Promise<T> {
     return executeWithRetry(this, command, options);
@@ -35,4 +133,167 @@ export class IscsiSession extends FullFeaturePhase {
   blockDevice(options: { signal?: AbortSignal } = {}): Promise<BlockDeviceView> {
     return BlockDeviceView.open(this, options);
   }
+
+  /** Sends a NOP-Out ping and waits for its NOP-In. */
+  ping(deadlineMs: number, signal?: AbortSignal): Promise<void> {
+    return this.#phase.ping(deadlineMs, signal);
+  }
+
+  /** LUN RESET (RFC 7143 11.5.1): the unit drops all tasks; ours reject with AbortedError. @throws ProtocolError when refused. */
+  lunReset(options: { deadlineMs?: number; lun?: number; signal?: AbortSignal } = {}): Promise<void> {
+    return this.#phase.reset("LUN RESET", this.#resetOptions(options));
+  }
+
+  /** TARGET WARM RESET (RFC 7143 11.5.1): like `lunReset` for all units of the target. @throws ProtocolError when refused. */
+  targetWarmReset(options: { deadlineMs?: number; signal?: AbortSignal } = {}): Promise<void> {
+    return this.#phase.reset("TARGET WARM RESET", this.#resetOptions(options));
+  }
+
+  #resetOptions({ deadlineMs, lun, signal }: { deadlineMs?: number; lun?: number; signal?: AbortSignal }) {
+    return { deadlineMs: deadlineMs ?? this.options.commandDeadlineMs, lun: lun ?? this.lun, signal };
+  }
+
+  /** Ends the session in order: waits for outstanding commands, logs out, closes. Never rejects because the target is gone. */
+  logout(): Promise<void> {
+    this.#logout ??= this.#logOut();
+    return this.#logout;
+  }
+
+  async #logOut(): Promise<void> {
+    this.#isClosing = true;
+    // A connection that is lost while it drains leaves commands behind, which bring a new one.
+    for (let isDone = false; !isDone; isDone = this.#reissuing === 0) {
+      if (this.#reissuing > 0)
+        await new Promise<void>((resolve) => {
+          this.#onReissued = resolve;
+        });
+      await this.#phase.logout();
+      await new Promise(setImmediate);
+    }
+    this.#end(undefined);
+    await this.#recovery?.close(this.#closedError("recovery"));
+  }
+
+  /** Ends the session at once and for good; outstanding commands reject with `error` or a TransportError. */
+  destroy(error?: IscsiError): void {
+    if (this.#closeError !== undefined) return;
+    const reason = error ?? new TransportError("closed by this side", this.contextOf("session"));
+    this.#end(reason);
+    this.#phase.destroy(reason);
+    void this.#recovery?.close(reason);
+  }
+
+  #onPhaseEnd(error: IscsiError | undefined): void {
+    if (this.#closeError !== undefined || (error === undefined && this.#isClosing)) return;
+    const lost = error ?? new TransportError("the target asked for a logout", this.contextOf("session"));
+    this.#lost = { error: lost, at: performance.now(), time2WaitSeconds: this.#phase.time2WaitSeconds };
+    // A target that breaks the protocol would do it again, and what it said before cannot be trusted.
+    if (this.#recovery === undefined || lost.code !== "Transport") this.#end(lost);
+    else this.options.hooks.onConnectionLost?.(lost);
+  }
+
+  #end(error: IscsiError | undefined): void {
+    if (this.#closeError !== undefined) return;
+    this.#isClosing = true;
+    this.#closeError = error ?? new TransportError("the session is closed", this.contextOf("session"));
+    this.options.hooks.onClose?.(error);
+  }
+
+  #mayReissue(command: ScsiCommand<unknown>, error: unknown, phase: FullFeaturePhase): error is IscsiError {
+    if (this.#recovery === undefined || this.#closeError !== undefined) return false;
+    if (!(error instanceof IscsiError) || error.code !== "Transport" || !phase.isEnding) return false;
+    return error.effect === "none" || command.isIdempotent === true;
+  }
+
+  async #reissue<T>(
+    command: ScsiCommand<T>,
+    options: ExecuteOptions,
+    startedAt: number,
+    first: IscsiError,
+  ): Promise<T> {
+    const deadlineMs = options.deadlineMs ?? this.options.commandDeadlineMs;
+    let error = first;
+    this.#reissuing += 1;
+    try {
+      for (let count = 1; count <= this.#maxReissues; count += 1) {
+        const context = { ...this.contextOf(command.name), effect: error.effect };
+        const phase = await this.#workingPhase(context, deadlineMs, startedAt, options.signal);
+        try {
+          const remainingMs = Math.max(1, Math.ceil(startedAt + deadlineMs - performance.now()));
+          return await phase.execute(command, { ...options, deadlineMs: remainingMs });
+        } catch (again) {
+          if (!(again instanceof IscsiError)) throw again;
+          again.withEffect(error.effect);
+          if (!this.#mayReissue(command, again, phase)) throw again;
+          error = again;
+        }
+      }
+      const reason = `the connection was lost each of the ${this.#maxReissues + 1} times the command was sent: ${error.reason}`;
+      throw new RecoveryError(
+        reason,
+        this.#maxReissues,
+        { ...this.contextOf(command.name), effect: error.effect },
+        error,
+      );
+    } finally {
+      this.#reissuing -= 1;
+      if (this.#reissuing === 0) this.#onReissued?.();
+    }
+  }
+
+  /** The present phase if it works, else the one that a recovery brings. */
+  async #workingPhase(
+    context: ErrorContext,
+    deadlineMs: number,
+    startedAt: number,
+    signal: AbortSignal | undefined,
+  ): Promise<FullFeaturePhase> {
+    if (this.#closeError !== undefined) throw new TransportError(this.#closeError.reason, context, this.#closeError);
+    if (!this.#phase.isEnding || this.#recovery === undefined) return this.#phase;
+    const remainingMs = Math.ceil(startedAt + deadlineMs - performance.now());
+    if (remainingMs <= 0) throw new TimeoutError(deadlineMs, context);
+    const asked = new TransportError("the target asked for a logout", this.contextOf("session"));
+    const lost = this.#lost ?? { error: asked, at: performance.now(), time2WaitSeconds: this.#phase.time2WaitSeconds };
+    try {
+      return await this.#recovery.join(lost, this.contextOf("recovery"), { context, deadlineMs: remainingMs, signal });
+    } catch (error) {
+      // One recovery fails for many commands: each gets an error of its own, with what it may have done.
+      if (error instanceof RecoveryError) throw new RecoveryError(error.reason, error.attempts, context, error.cause);
+      if (error instanceof IscsiError && error.operation !== context.operation)
+        throw new TransportError(error.reason, context, error);
+      throw error;
+    }
+  }
+
+  /** One attempt of a recovery. */
+  async #reopen(open: OpenPhase, signal: AbortSignal): Promise<FullFeaturePhase> {
+    // After a logout that the target asked for, the old connection may still be draining.
+    await this.#phase.closed;
+    try {
+      let adopted: FullFeaturePhase | undefined;
+      const phase = await open((error) => {
+        if (adopted !== undefined && this.#phase === adopted) this.#onPhaseEnd(error);
+      }, signal);
+      if (this.#closeError !== undefined || phase.isEnding) {
+        phase.destroy();
+        throw this.#closeError !== undefined ? this.#closedError("recovery") : lostAgain(this.contextOf("recovery"));
+      }
+      adopted = phase;
+      this.#phase = phase;
+      this.#lost = undefined;
+      return phase;
+    } catch (error) {
+      if (error instanceof IscsiError && error.code === "Protocol" && error.operation === "checking the unit")
+        this.#end(error);
+      throw error;
+    }
+  }
+
+  #closedError(operation: string): IscsiError {
+    const cause = this.#closeError;
+    const context: ErrorContext = { ...this.contextOf(operation), effect: "none" };
+    return new TransportError(cause?.reason ?? "the session is logging out", context, cause);
+  }
 }
+
+const lostAgain = (context: ErrorContext) => new TransportError("the new connection was lost at once", context);

@@ -61,6 +61,11 @@ export class ScsiTask {
     });
   }
 
+  /** True once its first byte was handed to the connection. */
+  get wasSent(): boolean {
+    return this.initiatorTaskTag !== RESERVED_TAG;
+  }
+
   get isSettled(): boolean {
     return this.#settle === undefined;
   }

@@ -112,29 +112,39 @@ export function decodeLoginResponse(header: Buffer): LoginResponsePdu {
   };
 }
 
+/** What happened and, after the semicolon, what to do about it (RFC 7143 11.13.5). */
 const LOGIN_STATUS_TEXTS = new Map<number, string>([
   [0x0101, "the target moved temporarily"],
   [0x0102, "the target moved permanently"],
-  [0x0200, "initiator error"],
+  [0x0200, "initiator error; the target found a fault in our request, see its log"],
   [0x0201, "authentication failed; check the CHAP user and secret"],
-  [0x0202, "this initiator is not allowed; check the target's access list"],
-  [0x0203, "no such target; check the target name"],
-  [0x0204, "the target has been removed"],
-  [0x0205, "the target does not support our protocol version"],
-  [0x0206, "too many connections"],
-  [0x0207, "a required parameter was missing"],
-  [0x0208, "the target cannot take part in this session"],
-  [0x0209, "session type not supported"],
-  [0x020a, "the session does not exist"],
-  [0x020b, "invalid request during login"],
-  [0x0300, "target error"],
-  [0x0301, "the target's service is unavailable"],
-  [0x0302, "the target is out of resources"],
+  [
+    0x0202,
+    "this initiator is not allowed; add its name to the target's access list, or set initiatorName to one on it",
+  ],
+  [0x0203, "no such target; check the target name, and that this portal serves it"],
+  [0x0204, "the target has been removed for good; drop it from the configuration"],
+  [0x0205, "the target does not support our protocol version; it needs one that speaks version 0 (RFC 7143)"],
+  [0x0206, "too many connections; close other sessions of this initiator or raise the target's limit"],
+  [0x0207, "a required parameter was missing; see the target's log for which"],
+  [0x0208, "the target cannot include this connection in the session; log in with a new session"],
+  [0x0209, "the target does not support this type of session; ask another portal"],
+  [0x020a, "the session does not exist; log in with a new session"],
+  [0x020b, "invalid request during login; the target did not expect what we sent, see its log"],
+  [0x0300, "target error; the target failed inside, see its log"],
+  [0x0301, "the target's service is unavailable; try again later or at another portal"],
+  [0x0302, "the target is out of resources; try again later or close other sessions"],
 ]);
 
-/** The text for a status class and detail (RFC 7143 11.13.5). */
+const LOGIN_CLASS_TEXTS = new Map<number, string>([
+  [1, "the target redirects in a way we do not know"],
+  [2, "the target blames the initiator"],
+  [3, "the target blames itself; try again later"],
+]);
+
+/** The text for a status class and detail (RFC 7143 11.13.5); for an unknown detail, what its class means. */
 export function loginStatusText(statusClass: number, statusDetail: number): string {
   const numbers = `class ${statusClass}, detail ${statusDetail}`;
   const text = LOGIN_STATUS_TEXTS.get((statusClass << 8) | statusDetail);
-  return text === undefined ? `refused with ${numbers}` : `${text} (${numbers})`;
+  return `${text ?? LOGIN_CLASS_TEXTS.get(statusClass) ?? "refused"} (${numbers})`;
 }

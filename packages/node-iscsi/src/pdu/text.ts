@@ -19,6 +19,8 @@ interface TextFields {
   readonly initiatorTaskTag: number;
   /** RESERVED_TAG starts a new exchange or ends it; otherwise copied from the target to go on. */
   readonly targetTransferTag: number;
+  /** 8 bytes; with a target's tag they are copied from its response (RFC 7143 11.10.4). Default zeros. */
+  readonly lunField?: Buffer | undefined;
 }
 
 export interface TextRequestPdu extends TextFields {
@@ -37,12 +39,14 @@ function readText(header: Buffer): TextFields {
     continues: (flags & CONTINUE_FLAG) !== 0,
     initiatorTaskTag: header.readUInt32BE(16),
     targetTransferTag: header.readUInt32BE(20),
+    lunField: Buffer.from(header.subarray(8, 16)),
   };
 }
 
 export function encodeTextRequest(pdu: TextRequestPdu, dataBytes: number): Buffer {
   const header = newHeader(Opcode.TextRequest, textFlags(pdu));
   setDataSegmentLength(header, dataBytes);
+  pdu.lunField?.copy(header, 8, 0, 8);
   header.writeUInt32BE(pdu.initiatorTaskTag, 16);
   header.writeUInt32BE(pdu.targetTransferTag, 20);
   header.writeUInt32BE(pdu.cmdSn, 24);
@@ -60,6 +64,7 @@ export interface TextResponsePdu extends TextFields, TargetSequence {}
 export function encodeTextResponse(pdu: TextResponsePdu, dataBytes: number): Buffer {
   const header = newHeader(Opcode.TextResponse, textFlags(pdu));
   setDataSegmentLength(header, dataBytes);
+  pdu.lunField?.copy(header, 8, 0, 8);
   header.writeUInt32BE(pdu.initiatorTaskTag, 16);
   header.writeUInt32BE(pdu.targetTransferTag, 20);
   writeTargetSequence(header, pdu);

@@ -6,6 +6,12 @@ export interface ScsiCommand<T> {
   readonly name: string;
   /** Command descriptor block, 6 to 16 bytes. */
   readonly cdb: Buffer;
+  /**
+   * May be sent again when it is not known whether it was executed: doing it twice leaves the same medium and the same state as
+   * doing it once. Not set where a second execution could fail or could undo another initiator's work (COMPARE AND WRITE,
+   * PERSISTENT RESERVE OUT, FORMAT UNIT, SANITIZE, START STOP UNIT, REQUEST SENSE).
+   */
+  readonly isIdempotent?: boolean;
   /** Sent without copying: must not change until the command has settled. */
   readonly dataOut?: Buffer;
   /** GOOD with a residual is a success all the same. For commands that promise nothing; a write never is one. */

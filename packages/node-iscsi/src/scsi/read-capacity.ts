@@ -7,7 +7,7 @@ const READ_CAPACITY_10 = 0x25;
 const SERVICE_ACTION_IN_16 = 0x9e;
 const READ_CAPACITY_16_ACTION = 0x10;
 
-/** Size of a logical unit. The provisioning bits are false in READ CAPACITY(10), which does not have them. */
+/** Size of a logical unit. What READ CAPACITY(10) does not say is false, 0 or absent in its answer. */
 export interface Capacity {
   readonly blocks: number;
   readonly blockSize: number;
@@ -17,6 +17,10 @@ export interface Capacity {
   readonly readsZeroes: boolean;
   /** Logical blocks per physical block, as a power of two. */
   readonly physicalBlockExponent: number;
+  /** First logical block that starts a physical block. */
+  readonly lowestAlignedLba?: number;
+  /** 0 without protection information (PROT_EN), else the protection type 1 to 3. */
+  readonly protectionType?: number;
 }
 
 function checkedBlockSize(blockSize: number): number {
@@ -32,6 +36,7 @@ export function readCapacity10(): ScsiCommand<Capacity> {
   return {
     name: "READ CAPACITY(10)",
     cdb,
+    isIdempotent: true,
     dataIn: Buffer.alloc(8),
     decode(data) {
       requireBytes(data, 8, "READ CAPACITY(10) data");
@@ -54,15 +59,21 @@ export function readCapacity16(): ScsiCommand<Capacity> {
   return {
     name: "READ CAPACITY(16)",
     cdb,
+    isIdempotent: true,
     dataIn: Buffer.alloc(32),
     decode(data) {
       requireBytes(data, 12, "READ CAPACITY(16) data");
+      const byte = (at: number) => data[at] ?? 0;
+      const lastBlock = readSafeUInt64(data, 0, "last block");
+      if (lastBlock === Number.MAX_SAFE_INTEGER) throw new ProtocolError(`last block is ${lastBlock}, too large`);
       return {
-        blocks: readSafeUInt64(data, 0, "last block") + 1,
+        blocks: lastBlock + 1,
         blockSize: checkedBlockSize(data.readUInt32BE(8)),
-        isThin: ((data[14] ?? 0) & 0x80) !== 0,
-        readsZeroes: ((data[14] ?? 0) & 0x40) !== 0,
-        physicalBlockExponent: (data[13] ?? 0) & 0x0f,
+        isThin: (byte(14) & 0x80) !== 0,
+        readsZeroes: (byte(14) & 0x40) !== 0,
+        physicalBlockExponent: byte(13) & 0x0f,
+        lowestAlignedLba: ((byte(14) & 0x3f) << 8) | byte(15),
+        protectionType: (byte(12) & 1) === 0 ? 0 : ((byte(12) >> 1) & 7) + 1,
       };
     },
   };

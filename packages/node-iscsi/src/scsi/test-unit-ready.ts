@@ -2,5 +2,5 @@
 import { noResult, type ScsiCommand } from "./command.ts";
 
 export function testUnitReady(): ScsiCommand<void> {
-  return { name: "TEST UNIT READY", cdb: Buffer.alloc(6), decode: noResult };
+  return { name: "TEST UNIT READY", cdb: Buffer.alloc(6), isIdempotent: true, decode: noResult };
 }

@@ -9,13 +9,11 @@ const NDOB_FLAG = 0x01;
 /**
  * Repeats `block` (one logical block) over `blocks` blocks. With `unmap` the target may unmap instead where the result
  * reads the same. Without a block the NDOB bit says "zeros, nothing is sent" (SBC-4 only: older targets refuse it).
+ * Trap: 0 blocks means "to the end of the unit" unless VPD B0h sets WSNZ.
  */
 export function writeSame16(lba: number, blocks: number, block: Buffer | undefined, unmap: boolean): ScsiCommand<void> {
+  const name = unmap ? "WRITE SAME(16) with UNMAP" : "WRITE SAME(16)";
   const flags = (unmap ? UNMAP_FLAG : 0) | (block === undefined ? NDOB_FLAG : 0);
-  return {
-    name: unmap ? "WRITE SAME(16) with UNMAP" : "WRITE SAME(16)",
-    cdb: cdb16(WRITE_SAME_16, flags, lba, blocks),
-    ...(block === undefined ? {} : { dataOut: block }),
-    decode: noResult,
-  };
+  const cdb = cdb16(name, WRITE_SAME_16, flags, lba, blocks);
+  return { name, cdb, isIdempotent: true, ...(block === undefined ? {} : { dataOut: block }), decode: noResult };
 }

@@ -10,14 +10,65 @@ export interface Backing {
   zero(offset: number, length: number): Promise<void>;
   flush(): Promise<void>;
   close(): Promise<void>;
+  /** True: what is written is never looked at, so the target may collect all writes in the same memory. */
+  readonly ignoresData?: boolean;
+  /** Memory that holds these bytes, for the caller to read only; undefined when they must be copied with {@link read}. */
+  view?(offset: number, length: number): Buffer | undefined;
 }
 
-/** Where a target keeps its data: a file (created and extended, sparse), memory, or a store of the caller's. */
-export type BackingOptions = { path: string; sizeBytes: number } | { memoryBytes: number } | Backing;
+/**
+ * Where a target keeps its data: a file (created and extended, sparse), memory, nothing at all (writes are dropped, reads give
+ * zeros: for measuring everything else), or a store of the caller's.
+ */
+export type BackingOptions =
+  | { path: string; sizeBytes: number }
+  | { memoryBytes: number }
+  | { nullBytes: number }
+  | Backing;
 
 export async function openBacking(options: BackingOptions): Promise<Backing> {
   if ("path" in options) return FileBacking.open(options.path, options.sizeBytes);
+  if ("nullBytes" in options) return new NullBacking(options.nullBytes);
   return "memoryBytes" in options ? new MemoryBacking(options.memoryBytes) : options;
+}
+
+const DONE = Promise.resolve();
+
+/** Keeps nothing: the cheapest store there can be. */
+class NullBacking implements Backing {
+  readonly sizeBytes: number;
+  readonly ignoresData = true;
+  #zeros = Buffer.alloc(0);
+
+  constructor(sizeBytes: number) {
+    this.sizeBytes = sizeBytes;
+  }
+
+  read(_offset: number, into: Buffer): Promise<void> {
+    into.fill(0);
+    return DONE;
+  }
+
+  view(_offset: number, length: number): Buffer {
+    if (this.#zeros.length < length) this.#zeros = Buffer.alloc(length);
+    return this.#zeros.subarray(0, length);
+  }
+
+  write(): Promise<void> {
+    return DONE;
+  }
+
+  zero(): Promise<void> {
+    return DONE;
+  }
+
+  flush(): Promise<void> {
+    return DONE;
+  }
+
+  close(): Promise<void> {
+    return DONE;
+  }
 }
 
 /** Granularity at which a file or memory knows that nothing was ever written. */

@@ -1,188 +1,221 @@
-// Device server of the test target: runs one CDB on the backing and says with which status it ended (SPC-4, SBC-4).
+// Device server of the test target: decides whether a CDB may run now, runs it, and says with which status it ended (SPC-4, SBC-4).
 import { encodeFixedSense, ScsiStatus, SenseKey } from "../scsi/sense.ts";
 import type { Backing } from "./backing.ts";
-import { strikes, type TargetFaults, type TargetLimits } from "./faults.ts";
 import {
-  capacity10,
-  capacity16,
-  lbaStatus,
-  modeSense,
-  reportLuns,
-  standardInquiry,
-  type UnitIdentity,
-  vpdPage,
-} from "./inquiry-pages.ts";
+  BUSY,
+  type CommandResult,
+  checkCondition,
+  GOOD,
+  goodWith,
+  invalidFieldInCdb,
+  invalidOpcode,
+  noSuchLun,
+  notReadySense,
+  RESERVATION_CONFLICT,
+  TASK_SET_FULL,
+  writeProtected,
+} from "./command-result.ts";
+import { type CommandEntry, lookUpCommand, reportSupportedOperationCodes } from "./command-table.ts";
+import { Erasure } from "./erasure.ts";
+import { strikes } from "./faults.ts";
+import { inquiryCommand, readCapacity10Command, readCapacity16Command, reportLunsCommand } from "./inquiry-pages.ts";
+import { LogicalUnit, type LogicalUnitOptions } from "./logical-unit.ts";
+import { modeSenseCommand } from "./mode-pages.ts";
+import { persistentReserveInCommand } from "./persistent-reserve-in.ts";
+import { getLbaStatusCommand, unmapCommand, writeSameCommand } from "./provisioning-commands.ts";
+import {
+  compareAndWriteCommand,
+  orWriteCommand,
+  prefetchCommand,
+  readCommand,
+  verifyCommand,
+  writeAndVerifyCommand,
+  writeCommand,
+} from "./read-write-commands.ts";
+import { Reservations } from "./reservations.ts";
 
-/** How a command ended. */
-export interface CommandResult {
-  readonly status: number;
-  readonly data?: Buffer | undefined;
-  readonly sense?: Buffer | undefined;
+/** Options of a device server. */
+export interface DeviceServerOptions extends LogicalUnitOptions {
+  /** PREEMPT AND ABORT: aborts the tasks of this I_T nexus before the command is answered. */
+  readonly abortTasks?: ((nexus: string) => Promise<void>) | undefined;
 }
 
-const GOOD: CommandResult = { status: ScsiStatus.Good };
+/** The I_T nexus of callers that do not tell theirs. */
+const DEFAULT_NEXUS = "iqn.2013-06.org.openstack:initiator,i,0x000000000000";
+const INQUIRY = 0x12;
+const REPORT_LUNS = 0xa0;
+const REQUEST_SENSE = 0x03;
+/** INQUIRY, REPORT LUNS and REQUEST SENSE do not report unit attentions as a status (SPC-4 5.14). */
+const REPORTS_NO_ATTENTION: ReadonlySet<number> = new Set([INQUIRY, REPORT_LUNS, REQUEST_SENSE]);
+const INITIALIZING_COMMAND_REQUIRED = 0x02;
+/** No nexus collects more: the oldest stay. */
+const MAX_ATTENTIONS = 8;
 
-function checkCondition(senseKey: number, asc: number, ascq = 0): CommandResult {
-  return { status: ScsiStatus.CheckCondition, sense: encodeFixedSense(senseKey, asc, ascq) };
-}
+type MediumCommand = (unit: LogicalUnit, cdb: Buffer, data: Buffer) => Promise<CommandResult>;
 
-const INVALID_OPCODE = () => checkCondition(SenseKey.IllegalRequest, 0x20);
-const INVALID_FIELD = () => checkCondition(SenseKey.IllegalRequest, 0x24);
-const OUT_OF_RANGE = () => checkCondition(SenseKey.IllegalRequest, 0x21);
-const NO_SUCH_LUN = () => checkCondition(SenseKey.IllegalRequest, 0x25);
+const flush: MediumCommand = async (unit) => {
+  await unit.backing.flush();
+  return GOOD;
+};
 
-const UNMAP_FLAG = 0x08;
-const NDOB_FLAG = 0x01;
+const SHARED: ReadonlyMap<number, MediumCommand> = new Map<number, MediumCommand>([
+  ...[0x08, 0x28, 0x88, 0xa8].map((opcode) => [opcode, readCommand] as const),
+  ...[0x0a, 0x2a, 0x8a, 0xaa].map((opcode) => [opcode, writeCommand] as const),
+  ...[0x2e, 0x8e, 0xae].map((opcode) => [opcode, writeAndVerifyCommand] as const),
+  ...[0x2f, 0x8f, 0xaf].map((opcode) => [opcode, verifyCommand] as const),
+  ...[0x34, 0x90].map((opcode) => [opcode, prefetchCommand] as const),
+  ...[0x35, 0x91].map((opcode) => [opcode, flush] as const),
+  ...[0x41, 0x93].map((opcode) => [opcode, writeSameCommand] as const),
+  [0x42, unmapCommand],
+]);
+/** Read and write in one step. */
+const EXCLUSIVE: ReadonlyMap<number, MediumCommand> = new Map([
+  [0x89, compareAndWriteCommand],
+  [0x8b, orWriteCommand],
+]);
 
 /** One logical unit. */
 export class DeviceServer {
   readonly lun: number;
   readonly blockSize: number;
-  readonly #backing: Backing;
-  readonly #identity: UnitIdentity;
-  readonly #faults: TargetFaults;
+  readonly #unit: LogicalUnit;
+  readonly #erasure: Erasure;
+  readonly #reservations: Reservations;
+  readonly #attentions = new Map<string, { asc: number; ascq: number }[]>();
 
-  constructor(
-    backing: Backing,
-    options: { targetName: string; lun: number; blockSize: number; limits: TargetLimits; faults: TargetFaults },
-  ) {
-    this.#backing = backing;
+  constructor(backing: Backing, options: DeviceServerOptions) {
     this.lun = options.lun;
     this.blockSize = options.blockSize;
-    this.#faults = options.faults;
-    this.#identity = { ...options, blocks: Math.floor(backing.sizeBytes / options.blockSize) };
+    this.#unit = new LogicalUnit(backing, options);
+    this.#erasure = new Erasure(this.#unit);
+    this.#reservations = new Reservations({
+      attention: (nexus, ascq) => this.#attend(nexus, 0x2a, ascq),
+      abortTasks: async (nexus) => options.abortTasks?.(nexus),
+    });
   }
 
-  /** Runs one command; `data` is all of its data-out. Never rejects: a broken backing is a HARDWARE ERROR. */
-  async run(lun: number | undefined, cdb: Buffer, data: Buffer): Promise<CommandResult> {
+  /**
+   * Runs one command; `data` is all of its data-out. `nexus` is the SCSI initiator port's name (`<iSCSI name>,i,0x<ISID>`), by which
+   * reservations are held. Never rejects: a broken backing is a HARDWARE ERROR.
+   */
+  async run(lun: number | undefined, cdb: Buffer, data: Buffer, nexus = DEFAULT_NEXUS): Promise<CommandResult> {
     const opcode = cdb.readUInt8(0);
+    const isOurs = lun === this.lun;
+    if (!isOurs && opcode === REQUEST_SENSE)
+      return goodWith(encodeFixedSense(SenseKey.IllegalRequest, 0x25, 0), cdb.readUInt8(4));
+    if (!isOurs && opcode !== INQUIRY && opcode !== REPORT_LUNS) return noSuchLun();
+    const entry = lookUpCommand(cdb);
+    if (entry === undefined || !this.#isPresent(opcode)) return invalidOpcode();
+    if ("status" in entry) return entry;
+    const refusal = isOurs ? this.#refusal(cdb, entry, nexus) : undefined;
+    if (refusal !== undefined) return refusal;
     try {
-      if (opcode === 0x12) return this.#inquiry(cdb, lun === this.lun);
-      if (opcode === 0xa0) return { status: ScsiStatus.Good, data: reportLuns(this.lun) };
-      if (lun !== this.lun) return NO_SUCH_LUN();
-      return await this.#runOnUnit(opcode, cdb, data);
+      return await this.#dispatch(opcode, cdb, data, { nexus, isOurs });
     } catch {
       return checkCondition(SenseKey.HardwareError, 0x44);
     }
   }
 
-  async #runOnUnit(opcode: number, cdb: Buffer, data: Buffer): Promise<CommandResult> {
+  /** Resolves when no format or sanitize goes on in the background: to be awaited before the backing is closed. */
+  settled(): Promise<void> {
+    return this.#erasure.settled();
+  }
+
+  /** Why the command cannot run now, most pressing first (SAM-5 5.3.1, SPC-4 5.14). */
+  #refusal(cdb: Buffer, entry: CommandEntry, nexus: string): CommandResult | undefined {
+    const { faults } = this.#unit;
+    const attention = REPORTS_NO_ATTENTION.has(entry.opcode) ? undefined : this.#takeAttention(nexus);
+    if (attention !== undefined) return checkCondition(SenseKey.UnitAttention, attention.asc, attention.ascq);
+    if (this.#reservations.forbids(nexus, cdb, entry)) return RESERVATION_CONFLICT;
+    const notReady = this.#erasure.notReady;
+    if (notReady !== undefined && !entry.worksWhileErasing && !this.#erasure.accepts(entry.opcode))
+      return { status: ScsiStatus.CheckCondition, sense: notReady };
+    const needsStart = entry.usesMedium || entry.opcode === 0x00;
+    if (needsStart && !this.#unit.isStarted)
+      return { status: ScsiStatus.CheckCondition, sense: notReadySense(INITIALIZING_COMMAND_REQUIRED) };
+    if (entry.usesMedium && strikes(faults, "busyCount")) return BUSY;
+    if (entry.usesMedium && strikes(faults, "taskSetFullCount")) return TASK_SET_FULL;
+    return entry.changesMedium && faults.isWriteProtected === true ? writeProtected() : undefined;
+  }
+
+  #dispatch(
+    opcode: number,
+    cdb: Buffer,
+    data: Buffer,
+    { nexus, isOurs }: { nexus: string; isOurs: boolean },
+  ): Promise<CommandResult> | CommandResult {
+    const unit = this.#unit;
+    const shared = SHARED.get(opcode);
+    if (shared !== undefined) return unit.gate.shared(() => shared(unit, cdb, data));
+    const exclusive = EXCLUSIVE.get(opcode);
+    if (exclusive !== undefined) return unit.gate.exclusive(() => exclusive(unit, cdb, data));
     switch (opcode) {
       case 0x00:
         return GOOD;
-      case 0x03:
-        return { status: ScsiStatus.Good, data: encodeFixedSense(SenseKey.NoSense, 0, 0) };
+      case REQUEST_SENSE:
+        return this.#requestSense(cdb, nexus);
+      case 0x04:
+        return this.#erasure.format(cdb, data);
+      case INQUIRY:
+        return inquiryCommand(unit, cdb, isOurs);
       case 0x1a:
       case 0x5a:
-        return this.#modeSense(opcode === 0x5a, cdb);
+        return modeSenseCommand(unit, cdb);
+      case 0x1b:
+        return this.#startStop(cdb);
       case 0x25:
-        return { status: ScsiStatus.Good, data: capacity10(this.#identity) };
+        return readCapacity10Command(unit, cdb);
+      case 0x48:
+        return this.#erasure.sanitize(cdb, data);
+      case 0x5e:
+        return persistentReserveInCommand(this.#reservations, cdb);
+      case 0x5f:
+        return this.#reservations.out(nexus, cdb, data);
       case 0x9e:
-        return this.#serviceActionIn(cdb);
+        return (cdb.readUInt8(1) & 0x1f) === 0x10 ? readCapacity16Command(unit, cdb) : getLbaStatusCommand(unit, cdb);
+      case REPORT_LUNS:
+        return reportLunsCommand(this.lun, cdb);
       default:
-        return this.#runOnMedium(opcode, cdb, data);
+        return reportSupportedOperationCodes(cdb, (one) => this.#isPresent(one));
     }
   }
 
-  async #runOnMedium(opcode: number, cdb: Buffer, data: Buffer): Promise<CommandResult> {
-    if (strikes(this.#faults, "busyCount")) return { status: ScsiStatus.Busy };
-    if (strikes(this.#faults, "taskSetFullCount")) return { status: ScsiStatus.TaskSetFull };
-    const isTen = opcode < 0x80;
-    const lba = isTen ? cdb.readUInt32BE(2) : Number(cdb.readBigUInt64BE(2));
-    const blocks = isTen ? cdb.readUInt16BE(7) : cdb.readUInt32BE(10);
-    switch (opcode) {
-      case 0x28:
-      case 0x88:
-        return this.#read(lba, blocks);
-      case 0x2a:
-      case 0x8a:
-        return this.#write(lba, blocks, data);
-      case 0x41:
-      case 0x93:
-        return this.#writeSame(lba, blocks, cdb.readUInt8(1), data);
-      case 0x42:
-        return this.#unmap(data);
-      case 0x35:
-      case 0x91:
-        await this.#backing.flush();
-        return GOOD;
-      default:
-        return INVALID_OPCODE();
-    }
+  /** Faults take whole commands away. */
+  #isPresent(opcode: number): boolean {
+    const { noUnmap, noWriteSame } = this.#unit.faults;
+    return !(opcode === 0x42 && noUnmap === true) && !((opcode === 0x41 || opcode === 0x93) && noWriteSame === true);
   }
 
-  #serviceActionIn(cdb: Buffer): CommandResult {
-    const action = cdb.readUInt8(1) & 0x1f;
-    const lba = Number(cdb.readBigUInt64BE(2));
-    if (action === 0x12 && !this.#isInRange(lba, 1)) return OUT_OF_RANGE();
-    const data =
-      action === 0x10 ? capacity16(this.#identity) : action === 0x12 ? lbaStatus(this.#identity, lba) : undefined;
-    if (data === undefined) return INVALID_FIELD();
-    return { status: ScsiStatus.Good, data: data.subarray(0, cdb.readUInt32BE(10)) };
+  /** What is the matter now: an operation in the background, or an attention that waits. */
+  #requestSense(cdb: Buffer, nexus: string): CommandResult {
+    const attention = this.#takeAttention(nexus);
+    const sense =
+      attention === undefined
+        ? (this.#erasure.notReady ?? encodeFixedSense(SenseKey.NoSense, 0, 0))
+        : encodeFixedSense(SenseKey.UnitAttention, attention.asc, attention.ascq);
+    return goodWith(sense, cdb.readUInt8(4));
   }
 
-  #inquiry(cdb: Buffer, isPresent: boolean): CommandResult {
-    const wantsPage = (cdb.readUInt8(1) & 1) !== 0;
-    const code = cdb.readUInt8(2);
-    if (!wantsPage && code !== 0) return INVALID_FIELD();
-    const data = wantsPage ? vpdPage(code, this.#identity) : standardInquiry(isPresent);
-    if (data === undefined) return INVALID_FIELD();
-    return { status: ScsiStatus.Good, data: data.subarray(0, cdb.readUInt16BE(3)) };
-  }
-
-  #modeSense(isTen: boolean, cdb: Buffer): CommandResult {
-    const data = modeSense(isTen, cdb.readUInt8(2) & 0x3f);
-    if (data === undefined) return INVALID_FIELD();
-    return { status: ScsiStatus.Good, data: data.subarray(0, isTen ? cdb.readUInt16BE(7) : cdb.readUInt8(4)) };
-  }
-
-  #isInRange(lba: number, blocks: number): boolean {
-    return lba + blocks <= this.#identity.blocks;
-  }
-
-  async #read(lba: number, blocks: number): Promise<CommandResult> {
-    if (!this.#isInRange(lba, blocks)) return OUT_OF_RANGE();
-    const data = Buffer.allocUnsafe(blocks * this.blockSize);
-    await this.#backing.read(lba * this.blockSize, data);
-    return { status: ScsiStatus.Good, data };
-  }
-
-  async #write(lba: number, blocks: number, data: Buffer): Promise<CommandResult> {
-    if (!this.#isInRange(lba, blocks)) return OUT_OF_RANGE();
-    if (data.length < blocks * this.blockSize) return checkCondition(SenseKey.AbortedCommand, 0x4b);
-    if (strikes(this.#faults, "writeErrorCount")) return checkCondition(SenseKey.MediumError, 0x0c);
-    await this.#backing.write(lba * this.blockSize, data.subarray(0, blocks * this.blockSize));
+  /** Power conditions change nothing here; nothing can be ejected. */
+  #startStop(cdb: Buffer): CommandResult {
+    const flags = cdb.readUInt8(4);
+    if (flags >> 4 !== 0) return GOOD;
+    if ((flags & 0x02) !== 0) return invalidFieldInCdb(4, 1);
+    this.#unit.isStarted = (flags & 0x01) !== 0;
     return GOOD;
   }
 
-  async #writeSame(lba: number, blocks: number, flags: number, data: Buffer): Promise<CommandResult> {
-    if (this.#faults.noWriteSame === true) return INVALID_OPCODE();
-    const isUnmap = (flags & UNMAP_FLAG) !== 0;
-    if (isUnmap && (this.#faults.noUnmap === true || this.#faults.liesAboutUnmap === true)) return INVALID_FIELD();
-    const limit = this.#identity.limits.maximumWriteSameBlocks ?? 0;
-    if (blocks === 0 || (limit !== 0 && blocks > limit)) return INVALID_FIELD();
-    if (!this.#isInRange(lba, blocks)) return OUT_OF_RANGE();
-    const hasNoData = (flags & NDOB_FLAG) !== 0;
-    if (!hasNoData && data.length < this.blockSize) return checkCondition(SenseKey.AbortedCommand, 0x4b);
-    const block = hasNoData ? Buffer.alloc(this.blockSize) : data.subarray(0, this.blockSize);
-    if (block.every((byte) => byte === 0)) {
-      await this.#backing.zero(lba * this.blockSize, blocks * this.blockSize);
-      return GOOD;
-    }
-    for (let index = 0; index < blocks; index += 1) await this.#backing.write((lba + index) * this.blockSize, block);
-    return GOOD;
+  #attend(nexus: string, asc: number, ascq: number): void {
+    const waiting = this.#attentions.get(nexus) ?? [];
+    if (waiting.length < MAX_ATTENTIONS) waiting.push({ asc, ascq });
+    this.#attentions.set(nexus, waiting);
   }
 
-  async #unmap(data: Buffer): Promise<CommandResult> {
-    if (this.#faults.noUnmap === true) return INVALID_OPCODE();
-    if (data.length < 8) return checkCondition(SenseKey.IllegalRequest, 0x1a);
-    const end = Math.min(data.length, 8 + data.readUInt16BE(2));
-    for (let at = 8; at + 16 <= end; at += 16) {
-      const lba = Number(data.readBigUInt64BE(at));
-      const blocks = data.readUInt32BE(at + 8);
-      if (!this.#isInRange(lba, blocks)) return OUT_OF_RANGE();
-      await this.#backing.zero(lba * this.blockSize, blocks * this.blockSize);
-    }
-    return GOOD;
+  #takeAttention(nexus: string): { asc: number; ascq: number } | undefined {
+    if (this.#attentions.size === 0) return undefined;
+    const waiting = this.#attentions.get(nexus);
+    const first = waiting?.shift();
+    if (waiting?.length === 0) this.#attentions.delete(nexus);
+    return first;
   }
 }

@@ -67,6 +67,117 @@ for (const blockSize of [512, 4096]) {
   });
 }
 
+describe("own target with digests, cuts and faults, and real initiators", () => {
+  const image = randomBytes(8 * MIB);
+  let directory: string;
+  let source: string;
+  let target: IscsiTarget;
+
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), "own-target-"));
+    source = join(directory, "source.raw");
+    await writeFile(source, image);
+    target = await IscsiTarget.listen({ address: "127.0.0.1", targetName, backing: { memoryBytes: image.length } });
+  });
+
+  afterEach(async () => {
+    await target?.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  /** qemu-img's arguments for the target as a host device, with the digests of both kinds as given. */
+  const destination = (digest: string) => [
+    "--target-image-opts",
+    `driver=iscsi,transport=tcp,portal=127.0.0.1:${target.port},target=${targetName},lun=1,header-digest=${digest}`,
+  ];
+
+  async function stored(): Promise<Buffer> {
+    const bytes = Buffer.alloc(image.length);
+    await target.backing.read(0, bytes);
+    return bytes;
+  }
+
+  /** A target that lets nobody in without header digests, so that a peer that was let in used them. */
+  async function insistOnHeaderDigests(): Promise<void> {
+    await target.close();
+    const limits = { headerDigest: "CRC32C" } as const;
+    target = await IscsiTarget.listen({
+      address: "127.0.0.1",
+      targetName,
+      backing: { memoryBytes: image.length },
+      limits,
+    });
+    const plain = { address: "127.0.0.1", port: target.port, targetName, lun: 1 };
+    const error = await connect(plain).catch((cause) => cause);
+    expect(error).to.be.instanceOf(LoginError);
+  }
+
+  it("takes an image from qemu-img with header digests and gives it back", async () => {
+    await insistOnHeaderDigests();
+    await run("qemu-img", ["convert", "-n", "-W", "-m", "4", "-f", "raw", source, ...destination("crc32c")]);
+    expect((await stored()).equals(image)).to.equal(true);
+    const back = ["--image-opts", destination("crc32c")[1]!, "-O", "raw", join(directory, "back.raw")];
+    await run("qemu-img", ["convert", ...back]);
+    expect((await readFile(join(directory, "back.raw"))).equals(image)).to.equal(true);
+    expect([target.counts.digestErrors, target.counts.lastProtocolError]).to.deep.equal([0, undefined]);
+  });
+
+  it("lets libiscsi log in with header digests, and none of its PDUs is a protocol error", async () => {
+    await insistOnHeaderDigests();
+    const url = `iscsi://127.0.0.1:${target.port}/${targetName}/1?header_digest=crc32c`;
+    expect((await run("iscsi-inq", [url])).stdout).to.contain("NODE-ISCSI DISK");
+    expect(target.counts.lastProtocolError).to.equal(undefined);
+  });
+
+  it("gets a whole image from qemu-img although it cuts the connection twice", async () => {
+    target.faults.dropAfterBytes = { after: { from: 1 * MIB, to: 3 * MIB, seed: 11 }, times: 2 };
+    await run("qemu-img", ["convert", "-n", "-W", "-m", "4", "-f", "raw", source, ...destination("none")]);
+    expect((await stored()).equals(image)).to.equal(true);
+    expect(target.counts.logins).to.be.at.least(3);
+  });
+
+  it("gets a whole image from qemu-img through BUSY and TASK SET FULL", async () => {
+    target.faults.statuses = [
+      { status: 0x08, opcode: 0x8a, after: 2, times: 2 },
+      { status: 0x28, opcode: 0x8a, after: 8, times: 2 },
+    ];
+    await run("qemu-img", ["convert", "-n", "-W", "-m", "4", "-f", "raw", source, ...destination("none")]);
+    expect((await stored()).equals(image)).to.equal(true);
+  });
+
+  it("works with our initiator and every choice of digests", async () => {
+    for (const [headerDigest, dataDigest] of [
+      ["CRC32C", "CRC32C"],
+      ["CRC32C", "None"],
+      ["None", "CRC32C,None"],
+    ] as const) {
+      const wishes = { headerDigest, dataDigest };
+      const session = await connect({ address: "127.0.0.1", port: target.port, targetName, lun: 1, wishes });
+      const device = await session.blockDevice();
+      await device.write(0, image);
+      expect((await device.read(0, image.length)).equals(image)).to.equal(true);
+      await session.logout();
+    }
+    expect([target.counts.digestErrors, target.counts.protocolErrors]).to.deep.equal([0, 0]);
+  });
+
+  it("has a null backing that takes everything and gives zeros", async () => {
+    const sizeBytes = 4 * MIB;
+    const empty = await IscsiTarget.listen({ address: "127.0.0.1", targetName, backing: { nullBytes: sizeBytes } });
+    try {
+      const session = await connect({ address: "127.0.0.1", port: empty.port, targetName, lun: 1 });
+      const device = await session.blockDevice();
+      expect(device.sizeBytes).to.equal(sizeBytes);
+      await Promise.all([0, 1, 2, 3].map((at) => device.write(at * MIB, image.subarray(0, MIB))));
+      expect((await device.read(0, sizeBytes)).equals(Buffer.alloc(sizeBytes))).to.equal(true);
+      expect(empty.counts.bytesReceived).to.be.above(sizeBytes);
+      await session.logout();
+    } finally {
+      await empty.close();
+    }
+  });
+});
+
 describe("own target with CHAP", () => {
   let target: IscsiTarget;
 
@@ -88,7 +199,9 @@ describe("own target with CHAP", () => {
   it("lets our initiator in with SHA-256 and refuses a wrong secret", async () => {
     const options = { address: "127.0.0.1", port: target.port, targetName, lun: 1 };
     await (await connect({ ...options, chap })).logout();
-    const error = await connect({ ...options, chap: { ...chap, secret: "wrong" } }).catch((cause) => cause);
+    const error = await connect({ ...options, chap: { ...chap, secret: "a-wrong-long-secret" } }).catch(
+      (cause) => cause,
+    );
     expect(error).to.be.instanceOf(LoginError);
     expect([error.statusClass, error.statusDetail]).to.deep.equal([2, 1]);
     expect((await discover({ ...options, chap }))[0]?.targetName).to.equal(targetName);

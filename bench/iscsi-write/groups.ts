@@ -1,0 +1,156 @@
+// The figures of issue 3, in groups that share their runs. Each group gives its figures or throws.
+
+import { type Figure, figureOf, type Side } from "../figure.ts";
+import { alternate } from "../rounds.ts";
+import {
+  type Course,
+  checkOurRead,
+  type Disk,
+  libiscsiRandomWrite,
+  ourRandomWrite,
+  ourRead,
+  ourWrite,
+  qemuBenchRead,
+  qemuRead,
+  qemuWrite,
+  type Shape,
+} from "./contenders.ts";
+import { copyToDisk } from "./content.ts";
+
+export interface Setting extends Course {
+  readonly rounds: number;
+  /** Behind tgtd. */
+  readonly disk: Disk;
+  /** The same file behind our own target. */
+  readonly ownDisk: Disk;
+  /** Behind our own target too, which keeps nothing of it. */
+  readonly nullDisk: Disk;
+  /** Lets tgtd agree to digests, or not: with them on offer qemu-img would take them too. */
+  readonly offerDigests: (isOffered: boolean) => Promise<void>;
+  readonly libiscsiProgram: string;
+}
+
+export interface Group {
+  readonly name: string;
+  run(setting: Setting): Promise<Figure[]>;
+}
+
+const MIB = 1024 * 1024;
+const ONE: Shape = { sessions: 1, depth: 8, chunkBytes: MIB };
+/** Thirty-two nodes at once: each gets less of the memory than one alone would. */
+const MANY: Shape = { sessions: 32, depth: 4, chunkBytes: MIB };
+const SPEED = "MB/s";
+const OURS = "node-iscsi";
+/** One small write per 16 KiB of disk: 131,072 for 2 GiB. */
+const BYTES_PER_RANDOM_WRITE = 16 * 1024;
+
+/** The side that is best by `isBetter`; the peer we have to beat is the strongest of the ways to use it. */
+function best(sides: readonly (Side | undefined)[], isBetter: (a: Side, b: Side) => boolean): Side {
+  const known = sides.filter((side) => side !== undefined);
+  return known.reduce((a, b) => (isBetter(b, a) ? b : a));
+}
+
+const isFaster = (a: Side, b: Side) => a.value > b.value;
+
+async function sequentialWrite(setting: Setting): Promise<Figure[]> {
+  const { disk, rounds } = setting;
+  const contenders = [
+    ourWrite(OURS, setting, disk, ONE),
+    qemuWrite(setting, disk, []),
+    qemuWrite(setting, disk, ["-W", "-m", "8"]),
+  ];
+  const [ours, plain, tuned] = (await alternate(contenders, rounds, SPEED)) as [Side, Side, Side];
+  const byCpu = (side: Side): Side => ({ ...side, value: side.cpuSeconds });
+  const frugal = best([byCpu(plain), byCpu(tuned)], (a, b) => a.value < b.value);
+  const work = "dense sequential write";
+  return [
+    figureOf(work, SPEED, ours, plain, { bar: 2, stretch: 3, barIs: "at least" }),
+    figureOf(`${work}, peer at its best`, SPEED, ours, tuned, { bar: 1.1, stretch: 1.5, barIs: "at least" }),
+    figureOf(`${work}, CPU time`, "s", byCpu(ours), frugal, { bar: 0.7, stretch: 0.5, barIs: "at most" }),
+  ];
+}
+
+async function sequentialRead(setting: Setting): Promise<Figure[]> {
+  const { disk, rounds } = setting;
+  if (disk.path !== undefined) await copyToDisk(disk.path, setting.sourcePath, setting.sizeBytes);
+  await checkOurRead(setting, disk, ONE);
+  const contenders = [
+    ourRead(OURS, setting, disk, ONE),
+    qemuRead(setting, disk, []),
+    qemuRead(setting, disk, ["-W", "-m", "8"]),
+    qemuBenchRead(setting, disk, 8, MIB),
+  ];
+  const [ours, ...peers] = await alternate(contenders, rounds, SPEED);
+  const bar = { bar: 1.1, stretch: 2, barIs: "at least" } as const;
+  return [figureOf("sequential read, peer at its best", SPEED, ours as Side, best(peers, isFaster), bar)];
+}
+
+async function randomWrite(setting: Setting): Promise<Figure[]> {
+  const { disk, rounds, libiscsiProgram } = setting;
+  const count = Math.max(1000, Math.floor(setting.sizeBytes / BYTES_PER_RANDOM_WRITE));
+  const contenders = [ourRandomWrite(setting, disk, count), libiscsiRandomWrite(setting, disk, count, libiscsiProgram)];
+  const [ours, peer] = (await alternate(contenders, rounds, "IOPS")) as [Side, Side];
+  const bar = { bar: 0.5, stretch: 1, barIs: "at least" } as const;
+  return [figureOf("4 KiB random write, queue depth 32", "IOPS", ours, peer, bar)];
+}
+
+/**
+ * The bar is held against our own target. tgtd computes CRC32C byte by byte on its one network thread, so what it reaches with digests
+ * is its own speed, whoever writes to it; that figure is for information.
+ */
+async function digests(setting: Setting): Promise<Figure[]> {
+  const { disk, ownDisk, rounds } = setting;
+  const digesting: Shape = { ...ONE, digests: true };
+  const contenders = [
+    ourWrite("our target, with digests", setting, ownDisk, digesting),
+    ourWrite("our target, no digests", setting, ownDisk, ONE),
+    ourWrite("tgtd, with digests", setting, disk, digesting),
+    ourWrite("tgtd, no digests", setting, disk, ONE),
+  ];
+  await setting.offerDigests(true);
+  try {
+    const sides = await alternate(contenders, rounds, SPEED);
+    const [own, ownWithout, tgtd, tgtdWithout] = sides as [Side, Side, Side, Side];
+    const work = "dense sequential write with header and data digests";
+    const bar = { bar: 0.6, stretch: 0.8, barIs: "at least" } as const;
+    return [
+      figureOf(`${work}, our own target`, SPEED, own, ownWithout, bar),
+      figureOf(`${work}, tgtd`, SPEED, tgtd, tgtdWithout),
+    ];
+  } finally {
+    await setting.offerDigests(false);
+  }
+}
+
+async function manySessions(setting: Setting): Promise<Figure[]> {
+  const { disk, rounds } = setting;
+  const contenders = [
+    ourWrite(`${OURS}, ${MANY.sessions} sessions`, setting, disk, MANY),
+    ourWrite(`${OURS}, one session`, setting, disk, ONE),
+  ];
+  const [many, one] = (await alternate(contenders, rounds, SPEED)) as [Side, Side];
+  const what = `${MANY.sessions} sessions in one process`;
+  return [
+    figureOf(`${what}, sum of write speeds`, SPEED, many, one, { bar: 1, barIs: "at least" }),
+    figureOf(`${what}, peak memory`, "MiB", { ...many, value: many.rssMiB }, undefined, { bar: 300, barIs: "at most" }),
+  ];
+}
+
+async function ceiling(setting: Setting): Promise<Figure[]> {
+  const { nullDisk, rounds } = setting;
+  const contenders = [ourWrite("write", setting, nullDisk, ONE), ourRead("read", setting, nullDisk, ONE)];
+  const [written, wasRead] = (await alternate(contenders, rounds, SPEED)) as [Side, Side];
+  return [
+    figureOf("ceiling: sequential write to a target that keeps nothing", SPEED, written, undefined),
+    figureOf("ceiling: sequential read from a target that keeps nothing", SPEED, wasRead, undefined),
+  ];
+}
+
+export const GROUPS: readonly Group[] = [
+  { name: "write", run: sequentialWrite },
+  { name: "read", run: sequentialRead },
+  { name: "random-write", run: randomWrite },
+  { name: "digests", run: digests },
+  { name: "sessions", run: manySessions },
+  { name: "ceiling", run: ceiling },
+];

@@ -1,0 +1,155 @@
+// `npm run bench -- iscsi-write`: node-iscsi beside what a user would pick instead, against tgtd over loopback with its disk in memory.
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, statfs } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { parseArgs, promisify } from "node:util";
+import { Tgtd } from "../../packages/node-iscsi/test/interop/tgtd.ts";
+import { printFigure } from "../figure.ts";
+import type { Disk } from "./contenders.ts";
+import { fillDisk, makeSource, sampleSumOf } from "./content.ts";
+import { GROUPS, type Setting } from "./groups.ts";
+
+const SLOWEST_BYTES_PER_MS = 10_000;
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+class UsageError extends Error {}
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: "string", default: "5" },
+      size: { type: "string", default: "2G" },
+      only: { type: "string", default: GROUPS.map(({ name }) => name).join(",") },
+      folder: { type: "string", default: "/dev/shm" },
+    },
+  });
+  const rounds = Number(values.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new UsageError(`--rounds ${values.rounds} is not a number from 1`);
+  const size = /^(\d+)([MG])$/.exec(values.size);
+  const sizeBytes = Number(size?.[1]) * (size?.[2] === "G" ? 1024 ** 3 : 1024 ** 2);
+  if (size === null || sizeBytes < 64 * 1024 ** 2)
+    throw new UsageError(`--size ${values.size}: say 64M or more, or 2G`);
+  const names = values.only.split(",");
+  const unknown = names.find((name) => !GROUPS.some((group) => group.name === name));
+  if (unknown !== undefined)
+    throw new UsageError(`--only ${unknown}: choose of ${GROUPS.map(({ name }) => name).join(", ")}`);
+  return { rounds, sizeBytes, groups: GROUPS.filter(({ name }) => names.includes(name)), parent: values.folder };
+}
+
+/** Source and disk must fit in memory twice over: on a real disk the figures would be the disk's. */
+async function expectRoom(folder: string, sizeBytes: number): Promise<void> {
+  const TMPFS_MAGIC = 0x01021994;
+  const { type, bavail, bsize } = await statfs(folder);
+  if (type !== TMPFS_MAGIC) throw new UsageError(`--folder ${folder} is not on tmpfs: the figures would be a disk's`);
+  const room = bavail * bsize;
+  if (room < 2.1 * sizeBytes)
+    throw new UsageError(
+      `${folder} has room for ${(room / 1024 ** 2).toFixed(0)} MiB and this takes twice --size: mount a larger tmpfs and name it with --folder`,
+    );
+}
+
+async function compileLibiscsiProgram(folder: string): Promise<string> {
+  const program = join(folder, "libiscsi-write");
+  await promisify(execFile)("gcc", ["-O2", "-Wall", "-o", program, here("libiscsi-write.c"), "-liscsi"]);
+  return program;
+}
+
+/** Our own target as a process of its own. */
+async function startOwnTarget(sizeBytes: number, path?: string): Promise<{ disk: Disk; stop(): Promise<void> }> {
+  const child = spawn(process.execPath, [here("own-target.mjs"), JSON.stringify({ sizeBytes, path })], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const isGone = once(child, "exit");
+  const [line] = (await Promise.race([
+    once(createInterface(child.stdout), "line"),
+    isGone.then(() => {
+      throw new Error("our own target did not start");
+    }),
+  ])) as [string];
+  const { port } = JSON.parse(line) as { port: number };
+  return {
+    disk: { port, targetName: "iqn.2026-11.test:own", lun: 1, path },
+    stop: async () => {
+      child.stdin.end();
+      await isGone;
+    },
+  };
+}
+
+async function offerDigests(tgtd: Tgtd, isOffered: boolean): Promise<void> {
+  const update = ["--lld", "iscsi", "--op", "update", "--mode", "target", "--tid", "1"];
+  for (const name of ["HeaderDigest", "DataDigest"])
+    await tgtd.admin(...update, "--name", name, "--value", isOffered ? "None,CRC32C" : "None");
+}
+
+/** Runs the groups; resolves with the reasons why the run is not sound, none when it is. */
+async function runGroups(groups: typeof GROUPS, setting: Setting): Promise<string[]> {
+  const reasons: string[] = [];
+  for (const group of groups) {
+    say(`== ${group.name}`);
+    try {
+      for (const figure of await group.run(setting)) printFigure(figure);
+    } catch (error) {
+      if (setting.signal.aborted) throw error;
+      reasons.push(`${group.name}: ${error instanceof Error ? error.message : error}`);
+      say(`error: ${reasons.at(-1)}`);
+    }
+  }
+  return reasons;
+}
+
+async function main(signal: AbortSignal): Promise<string[]> {
+  const { rounds, sizeBytes, groups, parent } = readOptions();
+  await expectRoom(parent, sizeBytes);
+  const folder = await mkdtemp(join(parent, "bench-"));
+  const toStop: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
+  try {
+    const tools = await mkdtemp(join(tmpdir(), "bench-"));
+    toStop.push(() => rm(tools, { recursive: true, force: true }));
+    const libiscsiProgram = await compileLibiscsiProgram(tools);
+    const tgtd = await Tgtd.start({ sizeBytes, directory: folder });
+    toStop.push(() => tgtd.stop());
+    const nullTarget = await startOwnTarget(sizeBytes);
+    toStop.push(() => nullTarget.stop());
+    const ownTarget = await startOwnTarget(sizeBytes, tgtd.backingPath);
+    toStop.push(() => ownTarget.stop());
+    const sourcePath = join(folder, "source");
+    await makeSource(sourcePath, sizeBytes);
+    await fillDisk(tgtd.backingPath, sizeBytes);
+    return await runGroups(groups, {
+      folder,
+      sourcePath,
+      sourceSampleSum: await sampleSumOf(sourcePath, sizeBytes),
+      sizeBytes,
+      rounds,
+      deadlineMs: 60_000 + sizeBytes / SLOWEST_BYTES_PER_MS,
+      signal,
+      disk: { port: tgtd.port, targetName: tgtd.targetName, lun: 1, path: tgtd.backingPath },
+      ownDisk: ownTarget.disk,
+      nullDisk: nullTarget.disk,
+      offerDigests: (isOffered) => offerDigests(tgtd, isOffered),
+      libiscsiProgram,
+    });
+  } finally {
+    for (const stop of toStop.reverse()) await stop();
+  }
+}
+
+const abort = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => abort.abort(new Error(`ended by ${name}`)));
+try {
+  const reasons = await main(abort.signal);
+  if (reasons.length > 0) say(`not sound: ${reasons.join("; ")}`);
+  process.exitCode = reasons.length > 0 ? 1 : 0;
+} catch (error) {
+  say(`error: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}

@@ -1,0 +1,146 @@
+// Session recovery of ErrorRecoveryLevel 0 (RFC 7143 7.1.1, 7.4): replaces a lost connection by a new login, with back-off and bounds.
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  AbortedError,
+  type ErrorContext,
+  IscsiError,
+  LoginError,
+  ProtocolError,
+  RecoveryError,
+  TimeoutError,
+  TransportError,
+} from "./errors.ts";
+import type { RecoveryOptions, SessionHooks } from "./session-options.ts";
+
+/** Makes one attempt: TCP, login as reinstatement of the lost session, the check that the unit is still the same, and its adoption. */
+export type Establish<Phase> = (signal: AbortSignal) => Promise<Phase>;
+
+export interface LostConnection {
+  readonly error: IscsiError;
+  /** `performance.now()` of the loss. */
+  readonly at: number;
+  /** DefaultTime2Wait of the lost session: no login before it has passed (RFC 7143 13.15). */
+  readonly time2WaitSeconds: number;
+}
+
+/** Who waits for a recovery: as long as `deadlineMs` from now, or until `signal`. */
+interface Waiter {
+  readonly context: ErrorContext;
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Another login cannot help: the target knows us and says no, or it is not the target we had. */
+function isFinal(error: IscsiError): boolean {
+  if (error instanceof LoginError) return error.statusClass !== 3;
+  return error instanceof ProtocolError || error.code === "InvalidArgument";
+}
+
+/**
+ * At most one recovery runs at a time, for all commands that wait for it; it stops when the last of them has given up, so that an
+ * unused session does not knock at a dead target for ever. `close` ends it and waits until nothing runs any more.
+ */
+export class Recovery<Phase> {
+  readonly #establish: Establish<Phase>;
+  readonly #options: RecoveryOptions;
+  readonly #hooks: SessionHooks;
+  #running: { promise: Promise<Phase>; stop: AbortController } | undefined;
+  #waiters = 0;
+
+  constructor(establish: Establish<Phase>, options: RecoveryOptions, hooks: SessionHooks) {
+    this.#establish = establish;
+    this.#options = options;
+    this.#hooks = hooks;
+  }
+
+  /** Resolves with the new phase. @throws RecoveryError, or TimeoutError and AbortedError of the waiter. */
+  async join(lost: LostConnection, context: ErrorContext, waiter: Waiter): Promise<Phase> {
+    if (waiter.signal?.aborted) throw new AbortedError(waiter.context, waiter.signal.reason);
+    // One that is being stopped, because all its waiters had left, must not be joined.
+    while (this.#running?.stop.signal.aborted) await this.#running.promise.catch(() => undefined);
+    this.#running ??= this.#start(lost, context);
+    const { promise, stop } = this.#running;
+    this.#waiters += 1;
+    const patience = new Patience(waiter, lost);
+    try {
+      return await Promise.race([promise, patience.exhausted]);
+    } finally {
+      patience.end();
+      this.#waiters -= 1;
+      if (this.#waiters === 0) stop.abort(new TransportError("nobody waits for the session any more", context));
+    }
+  }
+
+  /** Ends a recovery that is under way. */
+  async close(reason: IscsiError): Promise<void> {
+    const running = this.#running;
+    running?.stop.abort(reason);
+    await running?.promise.catch(() => undefined);
+  }
+
+  #start(lost: LostConnection, context: ErrorContext): { promise: Promise<Phase>; stop: AbortController } {
+    const stop = new AbortController();
+    const promise = this.#run(lost, context, stop.signal).finally(() => {
+      this.#running = undefined;
+    });
+    // Its waiters may all have left before it fails.
+    promise.catch(() => undefined);
+    return { promise, stop };
+  }
+
+  async #run(lost: LostConnection, context: ErrorContext, signal: AbortSignal): Promise<Phase> {
+    const startedAt = performance.now();
+    const mayLoginAt = lost.at + lost.time2WaitSeconds * 1000;
+    let backoffMs = this.#options.firstBackoffMs;
+    await pause(Math.max(0, mayLoginAt - startedAt), signal);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const phase = await this.#establish(signal);
+        this.#hooks.onRecovered?.({ attempts: attempt, elapsedMs: performance.now() - startedAt });
+        return phase;
+      } catch (error) {
+        if (!(error instanceof IscsiError)) throw error;
+        if (signal.aborted) throw signal.reason;
+        const isLast = attempt >= this.#options.maxAttempts || isFinal(error);
+        const delayMs = isLast ? 0 : backoffMs / 2 + Math.random() * (backoffMs / 2);
+        this.#hooks.onRecoveryAttemptFailed?.(error, attempt, delayMs);
+        if (isLast) {
+          const reason = `the session was lost (${lost.error.reason}) and login ${attempt} to get it back failed: ${error.reason}`;
+          throw new RecoveryError(reason, attempt, context, error);
+        }
+        await pause(delayMs, signal);
+        backoffMs = Math.min(backoffMs * 2, this.#options.longestBackoffMs);
+      }
+    }
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (ms > 0) await delay(ms, undefined, { signal }).catch(() => undefined);
+  if (signal.aborted) throw signal.reason;
+}
+
+/** Rejects when the waiter runs out of time, or its signal fires. */
+class Patience {
+  readonly exhausted: Promise<never>;
+  #end: () => void = () => undefined;
+
+  constructor({ context, deadlineMs, signal }: Waiter, lost: LostConnection) {
+    this.exhausted = new Promise((_resolve, reject) => {
+      const detail = `the session was lost (${lost.error.reason}) and is not back yet`;
+      const timer = setTimeout(() => reject(new TimeoutError(deadlineMs, context, detail)), deadlineMs);
+      const onAbort = () => reject(new AbortedError(context, signal?.reason));
+      signal?.addEventListener("abort", onAbort, { once: true });
+      this.#end = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", onAbort);
+      };
+    });
+    // The race may be over already when it rejects.
+    this.exhausted.catch(() => undefined);
+  }
+
+  end(): void {
+    this.#end();
+  }
+}

@@ -1,0 +1,302 @@
+// Session recovery (RFC 7143 7.1.1, 7.4, ErrorRecoveryLevel 0): the caller sees success, or one typed error that says what is on the disk.
+import { randomBytes } from "node:crypto";
+import { expect } from "chai";
+import {
+  AbortedError,
+  type BlockDevice,
+  type ConnectOptions,
+  compareAndWrite,
+  connect,
+  IscsiError,
+  type IscsiSession,
+  IscsiTarget,
+  ProtocolError,
+  RecoveryError,
+  type TargetFaults,
+  type TargetLimits,
+  TimeoutError,
+  TransportError,
+} from "node-iscsi";
+
+const MIB = 1024 * 1024;
+const SIZE = 32 * MIB;
+const targetName = "iqn.2026-11.test:recovery";
+const WRITE_16 = 0x8a;
+
+interface Bench {
+  readonly target: IscsiTarget;
+  readonly options: ConnectOptions;
+  readonly events: string[];
+}
+
+/** A target, options that recover quickly, and what the hooks told. */
+async function withBench(
+  body: (bench: Bench) => Promise<void>,
+  setup: { faults?: TargetFaults; limits?: TargetLimits; options?: Partial<ConnectOptions> } = {},
+): Promise<void> {
+  const backing = { memoryBytes: SIZE };
+  const { faults, limits } = setup;
+  const target = await IscsiTarget.listen({ address: "127.0.0.1", targetName, backing, faults, limits });
+  const events: string[] = [];
+  const options: ConnectOptions = {
+    address: "127.0.0.1",
+    port: target.port,
+    targetName,
+    lun: 1,
+    recovery: { firstBackoffMs: 1, longestBackoffMs: 10, maxAttempts: 1000 },
+    hooks: {
+      onConnectionLost: () => events.push("lost"),
+      onRecovered: ({ attempts }) => events.push(`recovered after ${attempts}`),
+      onRecoveryAttemptFailed: (error) => events.push(error.code),
+      onClose: (error) => events.push(error === undefined ? "closed" : `closed: ${error.code}`),
+    },
+    ...setup.options,
+  };
+  try {
+    await body({ target, options, events });
+  } finally {
+    await target.close();
+  }
+}
+
+async function open(options: ConnectOptions): Promise<{ session: IscsiSession; device: BlockDevice }> {
+  const session = await connect(options);
+  return { session, device: await session.blockDevice() };
+}
+
+async function errorOf(promise: Promise<unknown>): Promise<IscsiError> {
+  const error = await promise.then(
+    () => undefined,
+    (cause) => cause,
+  );
+  expect(error).to.be.instanceOf(IscsiError);
+  return error;
+}
+
+async function stored(target: IscsiTarget, offset: number, bytes: number): Promise<Buffer> {
+  const data = Buffer.alloc(bytes);
+  await target.backing.read(offset, data);
+  return data;
+}
+
+describe("recovery that succeeds", () => {
+  const cuts: [string, TargetFaults, ConnectOptions["wishes"]?][] = [
+    ["the status of a write is lost", { executesButDropsStatus: { opcode: WRITE_16, after: 3 } }],
+    ["the connection drops before a write is run", { dropsBeforeExecution: { opcode: WRITE_16, after: 3 } }],
+    ["the connection drops three times", { dropsBeforeExecution: { opcode: WRITE_16, after: 1, times: 3 } }],
+    ["half a status header arrives", { dropsInsidePdu: { opcode: 0x21, after: 12 } }],
+    ["a response is lost and the next shows the gap", { dropAfterBytesSent: { after: 2000 } }],
+    [
+      "a header digest is wrong",
+      { headerDigestError: { opcode: 0x21, after: 12 } },
+      { headerDigest: "CRC32C", dataDigest: "CRC32C" },
+    ],
+    ["the first logins are refused as busy", { dropsBeforeExecution: { opcode: WRITE_16, after: 2 } }],
+  ];
+  for (const [title, faults, wishes] of cuts)
+    it(`16 writes and their read-back survive when ${title}`, () =>
+      withBench(
+        async ({ target, options, events }) => {
+          const { session, device } = await open({ ...options, wishes });
+          Object.assign(target.faults, faults);
+          const data = randomBytes(4 * MIB);
+          const piece = data.length / 16;
+          await Promise.all(
+            Array.from({ length: 16 }, (_, at) =>
+              device.write(at * piece, data.subarray(at * piece, (at + 1) * piece)),
+            ),
+          );
+          expect((await device.read(0, data.length)).equals(data)).to.equal(true);
+          expect((await stored(target, 0, data.length)).equals(data)).to.equal(true);
+          expect(events.filter((event) => event === "lost").length).to.be.at.least(1);
+          expect(events.filter((event) => event.startsWith("recovered")).length).to.be.at.least(1);
+          await session.logout();
+          expect(events.at(-1)).to.equal("closed");
+        },
+        title.includes("refused")
+          ? { faults: { refuseLogin: { after: 1, times: 2, statusClass: 3, statusDetail: 1 } } }
+          : {},
+      ));
+
+  it("reads are sent again when their data digest is wrong", () =>
+    withBench(async ({ target, options, events }) => {
+      const { session, device } = await open({ ...options, wishes: { dataDigest: "CRC32C" } });
+      expect(session.parameters.dataDigest).to.equal(true);
+      const data = randomBytes(MIB);
+      await device.write(0, data);
+      target.faults.dataDigestError = { opcode: 0x25, after: 1 };
+      expect((await device.read(0, MIB)).equals(data)).to.equal(true);
+      expect(events).to.include("lost");
+      await session.logout();
+    }));
+
+  it("a stalled target is found by the ping, and the commands are sent again", () =>
+    withBench(
+      async ({ target, options, events }) => {
+        const { session, device } = await open(options);
+        target.faults.stalls = { opcode: WRITE_16, after: 2 };
+        const data = randomBytes(MIB);
+        await Promise.all([0, 1, 2, 3].map((at) => device.write(at * MIB, data)));
+        for (const at of [0, 1, 2, 3]) expect((await stored(target, at * MIB, MIB)).equals(data)).to.equal(true);
+        expect(events).to.include("lost");
+        await session.logout();
+      },
+      { options: { keepaliveIntervalMs: 30, keepaliveDeadlineMs: 50 } },
+    ));
+
+  it("a target that asks for a logout gets it after what is outstanding; the next command logs in again", () =>
+    withBench(async ({ target, options, events }) => {
+      const { session, device } = await open(options);
+      target.faults.asyncMessage = { opcode: WRITE_16, event: 1, parameter3: 5 };
+      const data = randomBytes(4 * MIB);
+      await Promise.all([0, 1, 2, 3].map((at) => device.write(at * MIB, data.subarray(at * MIB, (at + 1) * MIB))));
+      await device.write(4 * MIB, data.subarray(0, MIB));
+      expect((await stored(target, 0, data.length)).equals(data)).to.equal(true);
+      expect(events.filter((event) => event.startsWith("recovered")).length).to.equal(1);
+      await session.logout();
+    }));
+
+  it("a delayed write of the lost session never lands after the new one was told of a later write", () =>
+    withBench(async ({ target, options }) => {
+      const { session, device } = await open(options);
+      const first = Buffer.alloc(4096, 1);
+      const second = Buffer.alloc(4096, 2);
+      let isDelayed = false;
+      target.faults.delayMs = (cdb) => {
+        if (cdb[0] !== WRITE_16 || isDelayed) return 0;
+        isDelayed = true;
+        setImmediate(() => target.dropConnections());
+        return 150;
+      };
+      await device.write(0, first);
+      await device.write(0, second);
+      const until = Date.now() + 250;
+      while (Date.now() < until) {
+        expect((await stored(target, 0, 4096)).equals(second)).to.equal(true);
+        await new Promise(setImmediate);
+      }
+      expect(isDelayed).to.equal(true);
+      await session.logout();
+    }));
+
+  it("an idle session whose target went away and came back works on", async () => {
+    let target = await IscsiTarget.listen({ address: "127.0.0.1", targetName, backing: { memoryBytes: SIZE } });
+    const { port } = target;
+    const recovery = { firstBackoffMs: 5, longestBackoffMs: 20, maxAttempts: 1000 };
+    const { session, device } = await open({ address: "127.0.0.1", port, targetName, lun: 1, recovery });
+    await target.close();
+    const written = device.write(0, Buffer.alloc(MIB, 7));
+    target = await IscsiTarget.listen({ address: "127.0.0.1", port, targetName, backing: { memoryBytes: SIZE } });
+    await written;
+    expect((await stored(target, 0, MIB)).equals(Buffer.alloc(MIB, 7))).to.equal(true);
+    await session.logout();
+    await target.close();
+  });
+});
+
+describe("recovery that fails", () => {
+  it("a command that is not idempotent is not sent twice when its fate is unknown", () =>
+    withBench(async ({ target, options }) => {
+      const { session, device } = await open(options);
+      await device.write(0, Buffer.alloc(512, 1));
+      target.faults.executesButDropsStatus = { opcode: 0x89 };
+      const error = await errorOf(session.execute(compareAndWrite(0, 1, Buffer.alloc(512, 1), Buffer.alloc(512, 2))));
+      expect(error).to.be.instanceOf(TransportError);
+      expect(error.effect).to.equal("unknown");
+      // The session itself goes on.
+      expect((await device.read(0, 512)).equals(Buffer.alloc(512, 2))).to.equal(true);
+      await session.logout();
+    }));
+
+  it("the deadline bounds everything, and the error says which bytes are written, unknown and untouched", () =>
+    withBench(
+      async ({ target, options }) => {
+        const { device, session } = await open(options);
+        target.faults.executesButDropsStatus = { opcode: WRITE_16, after: 20 };
+        target.faults.refuseLogin = { statusClass: 3, statusDetail: 1 };
+        const data = randomBytes(SIZE);
+        const error = await errorOf(device.write(0, data));
+        expect(error).to.be.instanceOf(TimeoutError);
+        expect(error.message).to.contain("bytes were written");
+        const { written, unknown, untouched } = error.onDisk ?? { written: [], unknown: [], untouched: [] };
+        const sum = [...written, ...unknown, ...untouched].reduce((bytes, range) => bytes + range.lengthBytes, 0);
+        expect(sum).to.equal(SIZE);
+        expect(written).to.not.deep.equal([]);
+        expect(untouched).to.not.deep.equal([]);
+        for (const { offsetBytes, lengthBytes } of written) {
+          const part = data.subarray(offsetBytes, offsetBytes + lengthBytes);
+          expect((await stored(target, offsetBytes, lengthBytes)).equals(part)).to.equal(true);
+        }
+        for (const { offsetBytes, lengthBytes } of untouched)
+          expect((await stored(target, offsetBytes, lengthBytes)).equals(Buffer.alloc(lengthBytes))).to.equal(true);
+        session.destroy();
+      },
+      { options: { commandDeadlineMs: 400 } },
+    ));
+
+  it("a refused login ends it at once with the reason", () =>
+    withBench(async ({ target, options, events }) => {
+      const { device, session } = await open(options);
+      target.faults.refuseLogin = { statusClass: 2, statusDetail: 3 };
+      target.dropConnections();
+      while (!events.includes("lost")) await new Promise(setImmediate);
+      const error = await errorOf(device.write(0, Buffer.alloc(512)));
+      expect(error).to.be.instanceOf(RecoveryError);
+      expect(error.effect).to.equal("none");
+      expect(events).to.deep.equal(["lost", "Login"]);
+      // The target may be set right again: the session is not over.
+      target.faults.refuseLogin = undefined;
+      await device.write(0, Buffer.alloc(512));
+      await session.logout();
+    }));
+
+  it("another disk under the same name gets nothing, and the session ends", async () => {
+    let target = await IscsiTarget.listen({ address: "127.0.0.1", targetName, backing: { memoryBytes: SIZE } });
+    const { port } = target;
+    const { session, device } = await open({ address: "127.0.0.1", port, targetName, lun: 1 });
+    await target.close();
+    target = await IscsiTarget.listen({ address: "127.0.0.1", port, targetName, backing: { memoryBytes: SIZE * 2 } });
+    const error = await errorOf(device.write(0, Buffer.alloc(512, 1)));
+    expect(error.message).to.contain("another unit answers");
+    expect(session.isClosed).to.equal(true);
+    expect((await stored(target, 0, 512)).equals(Buffer.alloc(512))).to.equal(true);
+    await target.close();
+  });
+
+  it("a target that breaks the protocol is not tried again", () =>
+    withBench(async ({ target, options, events }) => {
+      const { device, session } = await open(options);
+      target.faults.asksTooMuch = true;
+      const error = await errorOf(device.write(0, Buffer.alloc(MIB)));
+      expect(error.cause).to.be.instanceOf(ProtocolError);
+      expect(session.isClosed).to.equal(true);
+      expect(events).to.deep.equal(["closed: Protocol"]);
+    }));
+
+  it("destroy and an abort end the waiting for a recovery", () =>
+    withBench(async ({ target, options }) => {
+      const { device, session } = await open(options);
+      target.faults.refuseLogin = { statusClass: 3, statusDetail: 1 };
+      target.dropConnections();
+      const controller = new AbortController();
+      const aborted = errorOf(device.write(0, Buffer.alloc(512), { signal: controller.signal }));
+      const destroyed = errorOf(device.write(512, Buffer.alloc(512)));
+      setImmediate(() => controller.abort());
+      expect(await aborted).to.be.instanceOf(AbortedError);
+      session.destroy(new TransportError("no longer wanted", { operation: "deployment" }));
+      expect((await destroyed).message).to.contain("no longer wanted");
+      expect((await errorOf(device.flush())).effect).to.equal("none");
+    }));
+
+  it("a logout during a recovery waits for the commands that are being sent again", () =>
+    withBench(async ({ target, options }) => {
+      const { device, session } = await open(options);
+      target.faults.dropsBeforeExecution = { opcode: WRITE_16 };
+      const written = device.write(0, Buffer.alloc(512, 9));
+      target.faults.refuseLogin = { times: 3, statusClass: 3, statusDetail: 1 };
+      const end = session.logout();
+      await written;
+      await end;
+      expect((await stored(target, 0, 512)).equals(Buffer.alloc(512, 9))).to.equal(true);
+    }));
+});
