@@ -1,5 +1,5 @@
 // Our side of the iSCSI figures, in a process of its own and without a TypeScript loader: what is measured is node-iscsi as it is installed.
-// One argument, a job as JSON; one line of JSON with the result on standard output. The jobs are typed in jobs.ts.
+// One argument, a job as JSON (contenders.ts makes them); one line of JSON with the result on standard output.
 import { open } from "node:fs/promises";
 import { connect, read16 } from "node-iscsi";
 
@@ -136,4 +136,10 @@ async function randomWrite() {
   return { seconds, count: job.count };
 }
 
-process.stdout.write(`${JSON.stringify(await tasks[job.task]())}\n`);
+try {
+  process.stdout.write(`${JSON.stringify(await tasks[job.task]())}\n`);
+} catch (error) {
+  process.stderr.write(`${error.message}\n`);
+  // Sessions may be open: they would keep the process alive.
+  process.exit(1);
+}

@@ -22,15 +22,23 @@ function say(text: string): void {
 
 class UsageError extends Error {}
 
+function parseOptions() {
+  try {
+    return parseArgs({
+      options: {
+        rounds: { type: "string", default: "5" },
+        size: { type: "string", default: "2G" },
+        only: { type: "string", default: GROUPS.map(({ name }) => name).join(",") },
+        folder: { type: "string", default: "/dev/shm" },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
 function readOptions() {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: "string", default: "5" },
-      size: { type: "string", default: "2G" },
-      only: { type: "string", default: GROUPS.map(({ name }) => name).join(",") },
-      folder: { type: "string", default: "/dev/shm" },
-    },
-  });
+  const values = parseOptions();
   const rounds = Number(values.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) throw new UsageError(`--rounds ${values.rounds} is not a number from 1`);
   const size = /^(\d+)([MG])$/.exec(values.size);
@@ -100,7 +108,7 @@ async function runGroups(groups: typeof GROUPS, setting: Setting): Promise<strin
     } catch (error) {
       if (setting.signal.aborted) throw error;
       reasons.push(`${group.name}: ${error instanceof Error ? error.message : error}`);
-      say(`error: ${reasons.at(-1)}`);
+      say(`  not measured: ${error instanceof Error ? error.message : error}`);
     }
   }
   return reasons;
@@ -147,7 +155,7 @@ const abort = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => abort.abort(new Error(`ended by ${name}`)));
 try {
   const reasons = await main(abort.signal);
-  if (reasons.length > 0) say(`not sound: ${reasons.join("; ")}`);
+  for (const reason of reasons) say(`error: ${reason}`);
   process.exitCode = reasons.length > 0 ? 1 : 0;
 } catch (error) {
   say(`error: ${error instanceof Error ? error.message : error}`);

@@ -110,6 +110,8 @@ export_disk() {
   target=/sys/kernel/config/target
   backing=$target/core/iblock_0/disk
   group=$target/iscsi/$iqn/tpgt_1
+  # LIO keeps persistent reservations there, and refuses to register one when it cannot.
+  mkdir -p /var/target/pr
   mkdir -p $backing || give_up "the kernel has no target core"
   echo "udev_path=$disk" >$backing/control && echo 1 >$backing/enable || give_up "could not open $disk for export"
   # UNMAP, plain and inside WRITE SAME: a virtual disk's discarded blocks read as zeros.
@@ -125,7 +127,8 @@ export_disk() {
   echo No >"$group/param/InitialR2T"
   echo 262144 >"$group/param/FirstBurstLength"
   echo 1048576 >"$group/param/MaxBurstLength"
-  echo 262144 >"$group/param/MaxRecvDataSegmentLength"
+  # What LIO declares as its MaxRecvDataSegmentLength is this one.
+  echo 262144 >"$group/param/MaxXmitDataSegmentLength"
   echo 1 >"$group/enable" || give_up "the iSCSI target did not start"
   read -r sectors <"/sys/class/block/${disk#/dev/}/size"
   say "disk $disk of $sectors sectors is LUN 1 of $iqn at $address:3260"

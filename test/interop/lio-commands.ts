@@ -3,37 +3,40 @@ import { randomBytes } from "node:crypto";
 import { expect } from "chai";
 import {
   type ConnectOptions,
+  compareAndWrite,
   connect,
   decodeBlockLimits,
   decodeDeviceIdentification,
   decodeLogicalBlockProvisioning,
+  decodeUnitSerialNumber,
+  formatDesignator,
+  formatUnit,
+  getLbaStatus,
   type IscsiSession,
   inquiryVpd,
+  ModePage,
+  modeSense6,
+  modeSense10,
+  read10,
   read16,
+  reportLuns,
+  reportSupportedOperationCode,
+  requestSense,
   type ScsiCommand,
   ScsiError,
+  sanitizeBlockErase,
+  startStopUnit,
   synchronizeCache10,
   synchronizeCache16,
   unmap,
   VpdPage,
+  verify10,
+  verify16,
+  write10,
   write16,
+  writeSame10,
   writeSame16,
 } from "node-iscsi";
-import { compareAndWrite } from "../../packages/node-iscsi/src/scsi/compare-and-write.ts";
-import { formatDesignator } from "../../packages/node-iscsi/src/scsi/format-designator.ts";
-import { formatUnit } from "../../packages/node-iscsi/src/scsi/format-unit.ts";
-import { getLbaStatus } from "../../packages/node-iscsi/src/scsi/get-lba-status.ts";
-import { ModePage, modeSense6, modeSense10 } from "../../packages/node-iscsi/src/scsi/mode-sense.ts";
-import { read10 } from "../../packages/node-iscsi/src/scsi/read-10.ts";
-import { reportLuns } from "../../packages/node-iscsi/src/scsi/report-luns.ts";
-import { reportSupportedOperationCode } from "../../packages/node-iscsi/src/scsi/report-supported-operation-codes.ts";
-import { requestSense } from "../../packages/node-iscsi/src/scsi/request-sense.ts";
-import { sanitizeBlockErase } from "../../packages/node-iscsi/src/scsi/sanitize.ts";
-import { startStopUnit } from "../../packages/node-iscsi/src/scsi/start-stop-unit.ts";
-import { verify10, verify16 } from "../../packages/node-iscsi/src/scsi/verify.ts";
-import { decodeUnitSerialNumber } from "../../packages/node-iscsi/src/scsi/vpd-pages.ts";
-import { write10 } from "../../packages/node-iscsi/src/scsi/write-10.ts";
-import { writeSame10 } from "../../packages/node-iscsi/src/scsi/write-same-10.ts";
 import { LIO, type LioMachine } from "./lio-machine.ts";
 
 const BLOCK = LIO.small.blockSize;

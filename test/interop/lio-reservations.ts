@@ -1,22 +1,24 @@
 // LIO: persistent reservations between two sessions (SPC-4 5.13): who may write, who holds, who was fenced off.
 import { randomBytes } from "node:crypto";
 import { expect } from "chai";
-import { connect, type IscsiSession, ScsiError, ScsiStatus, write16 } from "node-iscsi";
-import { ReservationType } from "../../packages/node-iscsi/src/scsi/persistent-reservation.ts";
 import {
+  connect,
+  type IscsiSession,
+  ReservationType,
   readFullReservationStatus,
   readReservation,
   readReservationKeys,
   reportReservationCapabilities,
-} from "../../packages/node-iscsi/src/scsi/persistent-reserve-in.ts";
-import {
   reservationClear,
   reservationPreempt,
   reservationRegister,
   reservationRegisterAndIgnoreExistingKey,
   reservationRelease,
   reservationReserve,
-} from "../../packages/node-iscsi/src/scsi/persistent-reserve-out.ts";
+  ScsiError,
+  ScsiStatus,
+  write16,
+} from "node-iscsi";
 import { LIO, type LioMachine } from "./lio-machine.ts";
 import { CuttingProxy } from "./lio-proxy.ts";
 

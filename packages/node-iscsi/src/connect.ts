@@ -1,4 +1,4 @@
-// connect(): from an address or a URL to a session that is ready (RFC 7143 4.2.3, 6.3) and keeps itself so (7.4).
+// connect(): from an address or a URL to a session that is ready (RFC 7143 6.3) and keeps itself so (7.1.4.4).
 import { type ErrorContext, InvalidArgumentError, ProtocolError } from "./errors.ts";
 import { FullFeaturePhase } from "./full-feature-phase.ts";
 import type { ParameterWishes } from "./negotiation.ts";
@@ -95,7 +95,7 @@ function fromUrl(url: string, overrides: Partial<ConnectOptions>): ConnectOption
   const parsed = parseTargetUrl(url);
   const targetName = overrides.targetName ?? parsed.targetName;
   if (targetName === undefined)
-    throw new InvalidArgumentError(`${url} names no target; write iscsi://host[:port]/target-name/lun`, {
+    throw new InvalidArgumentError(`the URL names no target; write iscsi://host[:port]/target-name/lun`, {
       operation: "connect",
     });
   const chap = overrides.chap ?? chapOfUrl(parsed);

@@ -1,4 +1,4 @@
-// SendTargets discovery (RFC 7143 4.2.3, 11.10, 11.11, appendix C): a discovery session that asks for targets and logs out.
+// SendTargets discovery (RFC 7143 4.3, 11.10, 11.11, appendix C): a discovery session that asks for targets and logs out.
 import type { ReceivedPdu } from "./connection.ts";
 import { type ErrorContext, IscsiError, ProtocolError, TransportError } from "./errors.ts";
 import { checkIscsiName } from "./iscsi-name.ts";

@@ -136,7 +136,7 @@ export class LoginError extends IscsiError {
     context: ErrorContext,
     status?: { statusClass: number; statusDetail: number; redirectTo?: string | undefined },
   ) {
-    super("Login", reason, context);
+    super("Login", reason, { ...context, effect: "none" });
     this.statusClass = status?.statusClass;
     this.statusDetail = status?.statusDetail;
     this.redirectTo = status?.redirectTo;

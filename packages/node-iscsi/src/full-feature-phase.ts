@@ -27,6 +27,9 @@ import type { ExecuteOptions, SessionOptions } from "./session-options.ts";
 import { ScsiTask, type TaskOutcome } from "./task.ts";
 import { abortTask, type ResetFunction, reset } from "./task-management.ts";
 
+/** A target that asks for a logout waits Parameter3 seconds for it (RFC 7143 11.9.1): the request has to arrive by then. */
+const SHARE_OF_LOGOUT_TIME = 0.5;
+
 /**
  * The life of one connection after its login. Any number of commands may be started; those beyond the target's window or
  * `maxOutstandingCommands` wait in order. When the connection ends, every outstanding command rejects with the cause, and with what
@@ -151,20 +154,24 @@ export class FullFeaturePhase implements ConnectionListener {
     return reset(this, kind, lun, covered, options);
   }
 
-  /** Ends the session in order: waits for outstanding commands, logs out, closes. Never rejects because the target is gone. */
-  logout(): Promise<void> {
+  /**
+   * Ends the session in order: waits for outstanding commands, `drainMs` at most, logs out, closes. Those still outstanding then end
+   * with the connection. Never rejects because the target is gone.
+   */
+  logout(drainMs?: number): Promise<void> {
     if (this.#closeError !== undefined) return Promise.resolve();
     // The target may ask for a logout while the caller starts one: there is only one.
-    this.#logout ??= this.#logOut();
+    this.#logout ??= this.#logOut(drainMs);
     return this.#logout;
   }
 
-  async #logOut(): Promise<void> {
+  async #logOut(drainMs: number | undefined): Promise<void> {
     this.#isLoggingOut = true;
     this.#keepalive.stop();
     if (this.#tasks.size + this.#waiting.size > 0)
       await new Promise<void>((resolve) => {
         this.#onIdle = resolve;
+        if (drainMs !== undefined) setTimeout(resolve, drainMs);
       });
     try {
       const { header } = await this.request(
@@ -384,7 +391,8 @@ export class FullFeaturePhase implements ConnectionListener {
     this.options.hooks.onAsyncMessage?.(pdu);
     const context = this.contextOf("session");
     // RFC 7143 11.9.1: on a request to log out or to renegotiate we leave in order; the target waits Parameter3 seconds.
-    if (pdu.event === AsyncEvent.LogoutRequest || pdu.event === AsyncEvent.NegotiationRequest) void this.logout();
+    if (pdu.event === AsyncEvent.LogoutRequest || pdu.event === AsyncEvent.NegotiationRequest)
+      void this.logout(pdu.parameter3 * 1000 * SHARE_OF_LOGOUT_TIME);
     else if (pdu.event === AsyncEvent.ConnectionDrop || pdu.event === AsyncEvent.SessionDrop) {
       this.#time2WaitSeconds = pdu.parameter2;
       this.destroy(new TransportError("the target announced that it drops the connection", context));

@@ -41,6 +41,8 @@ export class Keepalive {
     }
     this.#subject.ping(this.#deadlineMs).catch((cause) => {
       if (this.#timer === undefined) return;
+      // A ping that was refused, say for too many immediate commands, shows a target that lives.
+      if (cause instanceof IscsiError && cause.code === "Protocol") return;
       const reason = `the target did not answer a ping within ${this.#deadlineMs} ms`;
       // Trap: during a long upload the answer queues behind our data; what counts is that nothing at all came back.
       if (this.#hasTraffic && cause instanceof IscsiError && cause.code === "Timeout") return;

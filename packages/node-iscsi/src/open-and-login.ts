@@ -1,4 +1,4 @@
-// openAndLogin(): from an address to a connection that has been through login (RFC 7143 4.2.3, 6.3).
+// openAndLogin(): from an address to a connection that has been through login (RFC 7143 6.3).
 import { randomBytes, randomInt } from "node:crypto";
 import { CHAP_ALGORITHMS_OFFERED, CHAP_MD5, type ChapCredentials, checkChapCredentials } from "./chap.ts";
 import { Connection } from "./connection.ts";

@@ -1,4 +1,4 @@
-// Session recovery of ErrorRecoveryLevel 0 (RFC 7143 7.1.1, 7.4): replaces a lost connection by a new login, with back-off and bounds.
+// Session recovery of ErrorRecoveryLevel 0 (RFC 7143 7.1.4.4): replaces a lost connection by a new login, with back-off and bounds.
 import { setTimeout as delay } from "node:timers/promises";
 import {
   AbortedError,

@@ -1,4 +1,4 @@
-// 32-bit serial number arithmetic (RFC 1982 as used by RFC 7143 3.2.2.1) and the command window built on it.
+// 32-bit serial number arithmetic (RFC 1982 as used by RFC 7143 4.2.2.1) and the command window built on it.
 
 /** `value + step` modulo 2^32. */
 export function serialAdd(value: number, step: number): number {

@@ -32,7 +32,7 @@ export interface SessionHooks {
   onClose?(error: IscsiError | undefined): void;
 }
 
-/** How a lost connection is replaced (RFC 7143 7.4, ErrorRecoveryLevel 0). */
+/** How a lost connection is replaced (RFC 7143 7.1.4.4, ErrorRecoveryLevel 0). */
 export interface RecoveryOptions {
   /** Logins tried in one recovery before its waiting commands fail. Default 12. */
   readonly maxAttempts: number;

@@ -166,7 +166,8 @@ export class ScsiTask {
   ): void {
     const dataOut = this.request.dataOut ?? NO_DATA;
     this.#sentBytes = offset + length;
-    const segment = parameters.maxSendDataSegmentBytes;
+    // RFC 7143 11.7.7: only the last segment of a sequence should need padding.
+    const segment = parameters.maxSendDataSegmentBytes & ~3;
     const count = Math.ceil(length / segment);
     const headers = Buffer.alloc(count * HEADER_BYTES);
     for (let dataSn = 0; dataSn < count; dataSn += 1) {
@@ -176,7 +177,8 @@ export class ScsiTask {
       writeDataOut(
         {
           final: dataSn === count - 1,
-          lun: this.lun,
+          // RFC 7143 11.7.4: without a target transfer tag the LUN field is reserved.
+          lun: targetTransferTag === RESERVED_TAG ? 0 : this.lun,
           initiatorTaskTag: this.initiatorTaskTag,
           targetTransferTag,
           expStatSn,

@@ -1,4 +1,5 @@
 // Programmable misbehaviour of the test target: each field is one fault, all off by default, all changeable while it runs.
+import type { TargetLoginFaults } from "./target-login.ts";
 
 /**
  * When a fault strikes. What counts as an occasion is said at each fault; occasions are counted from the first one after the
@@ -81,7 +82,7 @@ export type DataInFault =
   | "lastPduMissing";
 
 /** Faults of the byte stream and of the PDUs sent. */
-export interface WireFaults {
+interface WireFaults {
   /** Connections are reset after so many received bytes, login included; a number holds for each connection from its start. */
   dropAfterBytes?: number | ByteCut | undefined;
   /** Connections are ended after exactly so many sent bytes. */
@@ -108,7 +109,7 @@ export interface WireFaults {
 }
 
 /** Faults of login, logout and of the session as a whole. */
-export interface SessionFaults {
+interface SessionFaults {
   /** Accepts the TCP connection but never answers the login. Occasions: connections; `true` is every one. */
   neverLogsIn?: boolean | FaultTrigger | undefined;
   /** Refuses logins. Occasions: connections; default without end. `redirectTo` is the TargetAddress sent with class 1. */
@@ -119,6 +120,8 @@ export interface SessionFaults {
         readonly redirectTo?: string | undefined;
       })
     | undefined;
+  /** Misbehaviour within the login, of connections made from now on. */
+  login?: TargetLoginFaults | undefined;
   /** Accepts logins but never answers a SCSI command, a ping or an abort. */
   neverAnswers?: boolean | undefined;
   /**
@@ -147,7 +150,7 @@ export interface SessionFaults {
 }
 
 /** Faults of commands and their data. */
-export interface CommandFaults {
+interface CommandFaults {
   /** Each SCSI command waits so long before it is run; `number` counts the session's commands from 1. */
   delayMs?: number | ((cdb: Buffer, number: number) => number) | undefined;
   /** Ended in place of being run; the first of a list that strikes. Occasions: commands ready to be run. */
@@ -185,13 +188,15 @@ export interface CommandFaults {
 }
 
 /** Faults of the logical unit. */
-export interface UnitFaults {
+interface UnitFaults {
   /** So many medium-access commands are answered with BUSY. */
   busyCount?: number | undefined;
   /** So many medium-access commands are answered with TASK SET FULL. */
   taskSetFullCount?: number | undefined;
   /** So many writes end in MEDIUM ERROR, write error. */
   writeErrorCount?: number | undefined;
+  /** The medium refuses every change with DATA PROTECT, and MODE SENSE says so. */
+  isWriteProtected?: boolean | undefined;
   /** No UNMAP, no UNMAP bit, no pages B0h and B2h. */
   noUnmap?: boolean | undefined;
   /** WRITE SAME is an unknown command. */

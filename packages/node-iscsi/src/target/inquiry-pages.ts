@@ -1,4 +1,5 @@
 // INQUIRY data, VPD pages, READ CAPACITY and REPORT LUNS data of the test target (SPC-4 6.6, 6.33, 7.8; SBC-4 6.6, 5.20, 5.21).
+import { createHash } from "node:crypto";
 import { VpdPage } from "../scsi/vpd-pages.ts";
 import { type CommandResult, goodWith, invalidFieldInCdb, outOfRange } from "./command-result.ts";
 import type { LogicalUnit } from "./logical-unit.ts";
@@ -36,9 +37,9 @@ function page(code: number, body: Buffer): Buffer {
   return Buffer.concat([header, body]);
 }
 
-/** A serial number that stays the same for the same target name. */
-function serialOf(unit: LogicalUnit): string {
-  return Buffer.from(unit.targetName, "utf8").toString("hex").slice(-16).padStart(16, "0");
+/** The same for the same target name and LUN, and different for others: multipath software takes equal ones for one disk. */
+function serialOf({ targetName, lun }: LogicalUnit): string {
+  return createHash("sha256").update(`${targetName}/${lun}`).digest("hex").slice(0, 16);
 }
 
 /** One VPD page, or undefined when the target does not have it. */

@@ -4,9 +4,8 @@ import { LoginError, ProtocolError } from "../errors.ts";
 import type { SessionParameters } from "../negotiation.ts";
 import { Opcode, opcodeName, opcodeOf } from "../pdu/header.ts";
 import { decodeLoginRequest, encodeLoginResponse, type LoginRequestPdu, LoginStage } from "../pdu/login.ts";
-import { decodeTextPairs, encodeTextPairs } from "../pdu/text-keys.ts";
 import { TargetWire } from "./target-connection-wire.ts";
-import { TargetLogin, type TargetLoginOptions } from "./target-login.ts";
+import { type LoginStep, loginResponse, TargetLogin, type TargetLoginOptions } from "./target-login.ts";
 import { TargetSession, type TargetSessionContext } from "./target-session.ts";
 import type { SessionIdentity, TargetSessionRegistry } from "./target-session-registry.ts";
 import { TargetSequenceNumbers } from "./target-session-sequence.ts";
@@ -22,13 +21,6 @@ const MAX_LOGIN_PDUS = 64;
 /** A connection that has not logged in by then is closed. */
 const LOGIN_DEADLINE_MS = 30_000;
 
-interface Answer {
-  readonly statusClass: number;
-  readonly statusDetail: number;
-  readonly transit: boolean;
-  readonly pairs: readonly (readonly [key: string, value: string])[];
-}
-
 export class TargetConnection {
   readonly #context: TargetContext;
   readonly #wire: TargetWire;
@@ -36,9 +28,6 @@ export class TargetConnection {
   readonly #login: TargetLogin;
   readonly #loginTimer: NodeJS.Timeout;
   #loginPdus = 0;
-  /** Text of the first requests, until it says who the initiator is. */
-  #text = Buffer.alloc(0);
-  #initiatorName: string | undefined;
   #isSilent = false;
   #session: TargetSession | undefined;
 
@@ -62,6 +51,8 @@ export class TargetConnection {
     const { faults, triggers } = context;
     const { neverLogsIn } = faults;
     this.#isSilent = typeof neverLogsIn === "object" ? triggers.strikes(neverLogsIn, socket) : neverLogsIn === true;
+    // Silent means for as long as the initiator likes.
+    if (this.#isSilent) clearTimeout(this.#loginTimer);
   }
 
   destroy(): void {
@@ -80,22 +71,20 @@ export class TargetConnection {
     this.#loginPdus += 1;
     if (this.#loginPdus > MAX_LOGIN_PDUS) throw new ProtocolError(`login of more than ${MAX_LOGIN_PDUS} PDUs`);
     if (this.#loginPdus === 1) this.#numbers.start(request.cmdSn);
-    this.#noteInitiatorName(request, data);
-    const refusal = this.#loginPdus === 1 ? this.#refusalByFault() : undefined;
-    const answer = refusal ?? this.#login.step(request, data);
-    const identity = this.#identityOf(request);
-    const isDone = answer.statusClass === 0 && answer.transit && request.nextStage === LoginStage.FullFeature;
-    if (!isDone || identity === undefined) {
-      this.#answer(request, answer, request.tsih);
+    const step = (this.#loginPdus === 1 ? this.#refusalByFault() : undefined) ?? this.#login.step(request, data);
+    const nextStage = step.nextStage ?? request.nextStage;
+    if (step.statusClass !== 0 || !step.transit || nextStage !== LoginStage.FullFeature) {
+      this.#answer(request, step, request.tsih);
       return;
     }
-    const noSession = this.#context.registry.refusalOf(identity);
-    if (noSession !== undefined) this.#answer(request, { ...noSession, transit: false, pairs: [] }, request.tsih);
-    else void this.#enter(request, answer, identity).catch((error) => this.#wire.fail(error));
+    const identity = this.#identityOf(request);
+    const refusal = this.#context.registry.refusalOf(identity);
+    if (refusal !== undefined) this.#refuse(request, refusal);
+    else void this.#enter(request, step, identity).catch((error) => this.#wire.fail(error));
   }
 
   /** The last step of a login that succeeds: the session exists from here on. */
-  async #enter(request: LoginRequestPdu, answer: Answer, identity: SessionIdentity): Promise<void> {
+  async #enter(request: LoginRequestPdu, step: LoginStep, identity: SessionIdentity): Promise<void> {
     const { registry, counts, faults } = this.#context;
     const parameters = this.#parameters(request);
     if (parameters === undefined) return;
@@ -109,7 +98,7 @@ export class TargetConnection {
     counts.logins += 1;
     if (hasReplaced) counts.reinstatements += 1;
     if (hasReplaced && faults.reportsNexusLoss === true) session.tasks.unitAttentions.push({ asc: 0x29, ascq: 0x07 });
-    this.#answer(request, answer, tsih);
+    this.#answer(request, step, tsih);
     this.#wire.resume({ header: parameters.headerDigest, data: parameters.dataDigest });
   }
 
@@ -119,33 +108,24 @@ export class TargetConnection {
       return this.#login.parameters();
     } catch (error) {
       if (!(error instanceof LoginError)) throw error;
-      this.#answer(request, { statusClass: 2, statusDetail: 0, transit: false, pairs: [] }, request.tsih);
+      this.#refuse(request, { statusClass: 2, statusDetail: 0 });
       return undefined;
     }
   }
 
-  #answer(request: LoginRequestPdu, answer: Answer, tsih: number): void {
-    const text = encodeTextPairs(answer.pairs);
-    const response = {
-      transit: answer.transit,
-      continues: false,
-      currentStage: request.currentStage,
-      nextStage: request.nextStage,
-      isid: request.isid,
-      tsih,
-      initiatorTaskTag: request.initiatorTaskTag,
-      ...this.#numbers.next(true),
-      versionActive: 0,
-      statusClass: answer.statusClass,
-      statusDetail: answer.statusDetail,
-    };
-    this.#wire.send(encodeLoginResponse(response, text.length), text);
-    if (answer.statusClass === 0) return;
+  #refuse(request: LoginRequestPdu, status: { statusClass: number; statusDetail: number }): void {
+    this.#answer(request, { ...status, transit: false, pairs: [] }, request.tsih);
+  }
+
+  #answer(request: LoginRequestPdu, step: LoginStep, tsih: number): void {
+    const { pdu, text } = loginResponse(request, step, this.#numbers.next(true), tsih);
+    this.#wire.send(encodeLoginResponse(pdu, text.length), text);
+    if (step.statusClass === 0) return;
     this.#context.counts.refusals += 1;
     this.#wire.end();
   }
 
-  #refusalByFault(): Answer | undefined {
+  #refusalByFault(): LoginStep | undefined {
     const { faults, triggers } = this.#context;
     const fault = faults.refuseLogin;
     if (fault === undefined || !triggers.strikes(fault, this.#wire.socket, Number.POSITIVE_INFINITY)) return undefined;
@@ -158,18 +138,8 @@ export class TargetConnection {
     };
   }
 
-  /** The name comes in the first request, which may be of several PDUs (RFC 7143 6.2, 11.12.2). */
-  #noteInitiatorName(request: LoginRequestPdu, data: Buffer): void {
-    if (this.#initiatorName !== undefined) return;
-    this.#text = Buffer.concat([this.#text, data]);
-    if (request.continues) return;
-    this.#initiatorName = decodeTextPairs(this.#text).find(([key]) => key === "InitiatorName")?.[1];
-    this.#text = Buffer.alloc(0);
-  }
-
-  #identityOf({ isid, tsih, connectionId }: LoginRequestPdu): SessionIdentity | undefined {
-    const initiatorName = this.#initiatorName;
-    if (initiatorName === undefined) return undefined;
-    return { initiatorName, isid, tsih, connectionId, isDiscovery: this.#login.isDiscovery };
+  #identityOf({ isid, tsih, connectionId }: LoginRequestPdu): SessionIdentity {
+    const { initiatorName, isDiscovery } = this.#login;
+    return { initiatorName, isid, tsih, connectionId, isDiscovery };
   }
 }

@@ -14,6 +14,8 @@ export interface TaskResult {
   readonly response?: number | undefined;
   readonly data?: Buffer | undefined;
   readonly sense?: Buffer | undefined;
+  /** Bytes of data-out that were used, when not all were. */
+  readonly dataOutBytes?: number | undefined;
 }
 
 /** One Data-In PDU to be; `tag` and `dataSn` are what the PDU will say. */
@@ -45,8 +47,10 @@ export class TargetAnswers {
     if (task.isRead && result.status === ScsiStatus.Good && (result.response ?? 0) === 0)
       this.#sendDataIn(task, result.data ?? NO_DATA);
     else {
-      const isEmpty = task.isRead && task.expectedBytes > 0;
-      this.#sendStatus(task, result, isEmpty ? { kind: "underflow", bytes: task.expectedBytes } : NO_RESIDUAL);
+      const used = task.isRead ? 0 : (result.dataOutBytes ?? task.expectedBytes);
+      const unused = task.expectedBytes - used;
+      const residual: Residual = unused > 0 ? { kind: "underflow", bytes: unused } : NO_RESIDUAL;
+      this.#sendResponse(task, result, this.#residualOf(task, residual));
     }
     const { faults, triggers } = this.#context;
     if (task.isWrite && triggers.strikes(faults.r2tAfterStatus, this.#wire.socket)) this.#sendLateR2t(task);
@@ -91,10 +95,6 @@ export class TargetAnswers {
     for (let offset = 0; offset < data.length; offset += this.#segmentBytes)
       parts.push({ tag, dataSn: parts.length, offset, data: data.subarray(offset, offset + this.#segmentBytes) });
     return parts;
-  }
-
-  #sendStatus(task: TargetTask, result: TaskResult, residual: Residual): void {
-    this.#sendResponse(task, result, this.#residualOf(task, residual));
   }
 
   #sendResponse(task: TargetTask, result: TaskResult, residual: Residual): void {

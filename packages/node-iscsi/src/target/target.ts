@@ -9,7 +9,10 @@ import type { TargetAsyncMessage, TargetFaults, TargetLimits } from "./faults.ts
 import { TargetConnection, type TargetContext } from "./target-connection.ts";
 import type { TargetCounts } from "./target-connection-wire.ts";
 import type { TargetSession } from "./target-session.ts";
-import { TargetSessionRegistry } from "./target-session-registry.ts";
+import { nexusOf, TargetSessionRegistry } from "./target-session-registry.ts";
+import type { TargetTask } from "./target-session-task.ts";
+
+const PERSISTENT_RESERVE_OUT = 0x5f;
 
 /** Options of {@link IscsiTarget.listen}. */
 export interface IscsiTargetOptions {
@@ -48,12 +51,13 @@ export class IscsiTarget {
   readonly #server: Server;
   readonly #connections: Set<TargetConnection>;
   readonly #registry: TargetSessionRegistry<TargetSession>;
+  readonly #device: DeviceServer;
   readonly #internalErrors: unknown[];
 
   private constructor(parts: {
     server: Server;
     connections: Set<TargetConnection>;
-    context: TargetContext;
+    context: TargetContext & { readonly device: DeviceServer };
     backing: Backing;
     targetName: string;
     internalErrors: unknown[];
@@ -61,6 +65,7 @@ export class IscsiTarget {
     this.#server = parts.server;
     this.#connections = parts.connections;
     this.#registry = parts.context.registry;
+    this.#device = parts.context.device;
     this.#internalErrors = parts.internalErrors;
     this.backing = parts.backing;
     this.targetName = parts.targetName;
@@ -130,6 +135,7 @@ export class IscsiTarget {
     this.dropConnections();
     await isClosed;
     await this.#registry.endAll();
+    await this.#device.settled();
     await this.backing.close();
     const [first] = this.#internalErrors;
     if (first !== undefined) throw new Error("the test target failed while it handled a PDU", { cause: first });
@@ -155,17 +161,28 @@ function newCounts(): TargetCounts {
 }
 
 /** Everything that connections of a target share. */
-function contextOf(options: IscsiTargetOptions, backing: Backing, internalErrors: unknown[]): TargetContext {
+function contextOf(
+  options: IscsiTargetOptions,
+  backing: Backing,
+  internalErrors: unknown[],
+): TargetContext & { readonly device: DeviceServer } {
   const { targetName, blockSize = 512, lun = 1, limits = {}, faults = {} } = options;
   const registry = new TargetSessionRegistry<TargetSession>();
-  const login = { targetName, chap: options.chap, wishes: wishesOf(limits), refuseLogin: undefined };
+  const wishes = wishesOf(limits);
+  // Two preempting each other must not wait for each other's command.
+  const isOrdinary = (task: TargetTask) => task.cdb[0] !== PERSISTENT_RESERVE_OUT;
+  const abortTasks = async (nexus: string) => {
+    const victims = registry.sessions.filter(({ identity }) => nexusOf(identity) === nexus);
+    await Promise.all(victims.map(({ tasks }) => tasks.abort(isOrdinary)));
+  };
   let scratch = Buffer.alloc(0);
   const scratchOf = (bytes: number) => {
     if (scratch.length < bytes) scratch = Buffer.allocUnsafe(bytes);
     return scratch.subarray(0, bytes);
   };
+  const device = new DeviceServer(backing, { targetName, lun, blockSize, limits, faults, abortTasks });
   return {
-    device: new DeviceServer(backing, { targetName, lun, blockSize, limits, faults }),
+    device,
     faults,
     triggers: new FaultTriggers(),
     counts: newCounts(),
@@ -173,7 +190,8 @@ function contextOf(options: IscsiTargetOptions, backing: Backing, internalErrors
     scratch: backing.ignoresData === true ? scratchOf : undefined,
     registry,
     sessions: () => registry.sessions,
-    login: () => login,
+    // Refusals are the connection's business: they are counted over all connections.
+    login: () => ({ targetName, chap: options.chap, wishes, refuseLogin: undefined, faults: faults.login }),
     sendTargets: (portal) => [
       ["TargetName", targetName],
       ["TargetAddress", `${portal},1`],

@@ -56,7 +56,8 @@ async function takeSequence(
     expect(pdu.isImmediate).to.equal(false);
     expect(pdu.initiatorTaskTag).to.equal(command.initiatorTaskTag);
     expect(pdu.targetTransferTag).to.equal(expected.tag);
-    if (expected.tag !== NO_TAG) expect(pdu.lun, "the LUN of the command").to.equal(command.lun);
+    const lun = expected.tag === NO_TAG ? "0000000000000000" : command.lun;
+    expect(pdu.lun, "the LUN of the command, reserved without a tag (11.7.4)").to.equal(lun);
     expect(pdu.word(36), "DataSN").to.equal(lengths.length);
     expect(pdu.word(40), "Buffer Offset").to.equal(at);
     expect(pdu.expStatSn).to.equal(peer.statSn);
@@ -175,6 +176,15 @@ describe("contract: R2T", () => {
         open.peer.respond(command);
         await done;
       }));
+
+  it("11.7.7: a MaxRecvDataSegmentLength that is no multiple of 4 leaves no segment but the last to be padded", () =>
+    withSession(negotiated(true, false, { ...sizes, segment: 1023 }), async (open) => {
+      const { data, done, command } = await startWrite(open, 2560);
+      open.peer.readyToTransfer(command, TAG, 0, 0, 2560);
+      expect(await takeSequence(open, command, { tag: TAG, offset: 0, data })).to.deep.equal([1020, 1020, 520]);
+      open.peer.respond(command);
+      await done;
+    }));
 
   it("11.7.5: DataSN starts again at 0 for each R2T", () =>
     withSession(quiet, async (open) => {

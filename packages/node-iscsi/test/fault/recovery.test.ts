@@ -1,4 +1,4 @@
-// Session recovery (RFC 7143 7.1.1, 7.4, ErrorRecoveryLevel 0): the caller sees success, or one typed error that says what is on the disk.
+// Session recovery (RFC 7143 7.1.4.4, ErrorRecoveryLevel 0): the caller sees success, or one typed error that says what is on the disk.
 import { randomBytes } from "node:crypto";
 import { expect } from "chai";
 import {
