@@ -1,8 +1,9 @@
-// CRC32C against the examples of RFC 7143 (appendix A.4, same as RFC 3720 B.4) and against a bit-by-bit computation.
+// CRC32C against the examples of RFC 7143 (appendix A.4, same as RFC 3720 B.4) and against a bit-by-bit computation, each time
+// with the engine's WebAssembly and with what is left without it.
 import { expect } from "chai";
 import fc from "fast-check";
 import { crc32c } from "./crc32c.ts";
-import { INPUT_BYTES } from "./crc32c-wasm.ts";
+import { INPUT_BYTES, SHORTENED_FROM } from "./crc32c-wasm.ts";
 
 /** Straight from the definition: shift one bit at a time through the reflected polynomial. */
 function bitwise(data: Uint8Array): number {
@@ -14,53 +15,112 @@ function bitwise(data: Uint8Array): number {
   return ~state >>> 0;
 }
 
-/** As a digest lies on the wire: least significant byte first. */
-function onTheWire(data: Uint8Array): string {
-  const digest = Buffer.alloc(4);
-  digest.writeUInt32LE(crc32c(data));
-  return digest.toString("hex");
+/** Bytes without a pattern that a polynomial could follow, the same in each run (xorshift32, Marsaglia 2003). */
+function scrambled(length: number): Buffer {
+  const data = Buffer.alloc(length);
+  let word = 0x12345678;
+  for (let at = 0; at < length; at += 1) {
+    word ^= word << 13;
+    word ^= word >>> 17;
+    word ^= word << 5;
+    data[at] = word;
+  }
+  return data;
+}
+
+/** A second copy of the module, loaded while `engine` takes the place of the engine's WebAssembly. */
+async function loadedWith(title: string, engine: object | undefined): Promise<typeof crc32c> {
+  const original = Object.getOwnPropertyDescriptor(globalThis, "WebAssembly");
+  if (original === undefined) throw new Error("these tests are for an engine that has WebAssembly");
+  const copy: string = new URL(`./crc32c.ts?${title}`, import.meta.url).href;
+  Object.defineProperty(globalThis, "WebAssembly", { ...original, value: engine });
+  try {
+    return ((await import(copy)) as { crc32c: typeof crc32c }).crc32c;
+  } finally {
+    Object.defineProperty(globalThis, "WebAssembly", original);
+  }
 }
 
 const counting = Buffer.from(Array.from({ length: 32 }, (_, index) => index));
+const readTen = "01c00000000000000000000000000000140000000000040000000014000000182800000000000000" + "0200000000000000";
 
-describe("crc32c", () => {
-  for (const [title, data, digest] of [
-    ["32 bytes of zeroes", Buffer.alloc(32), "aa36918a"],
-    ["32 bytes of ones", Buffer.alloc(32, 0xff), "43aba862"],
-    ["32 bytes counting up from 0", counting, "4e79dd46"],
-    ["32 bytes counting down to 0", Buffer.from(counting).reverse(), "5cdb3f11"],
-    [
-      "a SCSI READ(10) PDU",
-      Buffer.from(
-        "01c00000000000000000000000000000140000000000040000000014000000182800000000000000" + "0200000000000000",
-        "hex",
-      ),
-      "563a96d9",
-    ],
-  ] as const)
-    it(`RFC 7143 A.4: ${title}`, () => expect(onTheWire(data)).to.equal(digest));
+const examples = [
+  ["32 bytes of zeroes", Buffer.alloc(32), "aa36918a"],
+  ["32 bytes of ones", Buffer.alloc(32, 0xff), "43aba862"],
+  ["32 bytes counting up from 0", counting, "4e79dd46"],
+  ["32 bytes counting down to 0", Buffer.from(counting).reverse(), "5cdb3f11"],
+  ["a SCSI READ(10) PDU", Buffer.from(readTen, "hex"), "563a96d9"],
+] as const;
 
-  it("agrees with the bit-by-bit computation at every length and alignment", () => {
-    const property = fc.property(
-      fc.uint8Array({ maxLength: 700 }),
-      fc.nat(16),
-      (bytes, skip) => crc32c(Buffer.from(bytes).subarray(skip)) === bitwise(bytes.subarray(skip)),
-    );
-    fc.assert(property);
-  });
-
-  it("may be computed in pieces, cut anywhere", () => {
-    const property = fc.property(fc.uint8Array({ maxLength: 700 }), fc.nat(700), (bytes, cut) => {
-      const data = Buffer.from(bytes);
-      return crc32c(data.subarray(cut), crc32c(data.subarray(0, cut))) === bitwise(bytes);
+for (const [title, load] of [
+  ["with WebAssembly", async () => crc32c],
+  ["without WebAssembly (node --jitless)", () => loadedWith("none", undefined)],
+  ["without 128-bit vectors", () => loadedWith("no-vectors", { validate: () => false })],
+] as const)
+  describe(`crc32c ${title}`, () => {
+    let digestOf: typeof crc32c;
+    before(async () => {
+      digestOf = await load();
     });
-    fc.assert(property);
-  });
 
-  it("goes on beyond what its module's memory holds at once", () => {
-    for (const length of [INPUT_BYTES - 1, INPUT_BYTES, INPUT_BYTES + 1, 2 * INPUT_BYTES, 3 * INPUT_BYTES + 17]) {
-      const data = Buffer.from(Array.from({ length }, (_, index) => (index * 7919) >> 5));
-      expect(crc32c(data), `${length} bytes`).to.equal(bitwise(data));
-    }
+    for (const [example, data, digest] of examples)
+      it(`RFC 7143 A.4: ${example}`, () => {
+        // As it lies on the wire: least significant byte first.
+        const wire = Buffer.alloc(4);
+        wire.writeUInt32LE(digestOf(data));
+        expect(wire.toString("hex")).to.equal(digest);
+      });
+
+    it("agrees with the bit-by-bit computation at each length up to 600, at all alignments", () => {
+      const source = scrambled(640);
+      for (let length = 0; length <= 600; length += 1) {
+        const data = source.subarray(length % 17, (length % 17) + length);
+        expect(digestOf(data), `${length} bytes`).to.equal(bitwise(data));
+      }
+    });
+
+    it("agrees with it for any bytes anywhere in a buffer", () => {
+      const property = fc.property(
+        fc.uint8Array({ maxLength: 3 * SHORTENED_FROM, size: "max" }),
+        fc.nat(16),
+        (bytes, skip) => digestOf(Buffer.from(bytes).subarray(skip)) === bitwise(bytes.subarray(skip)),
+      );
+      fc.assert(property);
+    });
+
+    it("counts each single bit of a long message, wherever it is", () => {
+      const data = Buffer.alloc(2 * SHORTENED_FROM + 5);
+      for (let at = 0; at < data.length; at += 1) {
+        data[at] = 1 << (at % 8);
+        if (digestOf(data) !== bitwise(data)) expect.fail(`byte ${at}`);
+        data[at] = 0;
+      }
+    });
+
+    it("may be computed in pieces, cut anywhere", () => {
+      const data = scrambled(3 * SHORTENED_FROM);
+      const digest = bitwise(data);
+      const property = fc.property(fc.nat(data.length), fc.nat(data.length), (one, other) => {
+        const [first, second] = one < other ? [one, other] : [other, one];
+        const start = digestOf(data.subarray(first, second), digestOf(data.subarray(0, first)));
+        return digestOf(data.subarray(second), start) === digest;
+      });
+      fc.assert(property);
+    });
+
+    it("agrees where another way of computing takes over, and beyond what the module's memory holds", () => {
+      const around = (length: number) => Array.from({ length: 35 }, (_, index) => length - 17 + index);
+      const blocks = [2 * INPUT_BYTES, 3 * INPUT_BYTES + SHORTENED_FROM, 2 ** 18, 2 ** 20 - 5, 2 ** 20];
+      const source = scrambled(2 ** 20);
+      for (const length of [...around(128), ...around(SHORTENED_FROM), ...around(INPUT_BYTES), ...blocks]) {
+        const data = source.subarray(0, length);
+        expect(digestOf(data), `${length} bytes`).to.equal(bitwise(data));
+      }
+    });
+
+    it("leaves the bytes as they are", () => {
+      const data = scrambled(8192);
+      digestOf(data);
+      expect(data.equals(scrambled(8192))).to.equal(true);
+    });
   });
-});

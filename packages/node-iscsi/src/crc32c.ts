@@ -1,4 +1,4 @@
-// CRC32C, the digest of RFC 7143 13.1 (Castagnoli polynomial 11EDC6F41h, reflected): tables in WebAssembly, and in JavaScript for headers.
+// CRC32C, the digest of RFC 7143 13.1 (Castagnoli polynomial 11EDC6F41h, reflected): a WebAssembly kernel, and tables in JavaScript for headers.
 import { assembleCrc32cModule, type Crc32cKernel, INPUT_AT, INPUT_BYTES, TABLE_COUNT } from "./crc32c-wasm.ts";
 
 /** The polynomial 1EDC6F41h with its bits reversed. */
@@ -36,6 +36,7 @@ const KERNEL = startKernel();
 
 /** The part of the engine's WebAssembly that is used here; Node's type declarations leave it to the DOM's. */
 interface WebAssemblyEngine {
+  readonly validate: (bytes: Uint8Array) => boolean;
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (
     module: object,
@@ -44,11 +45,12 @@ interface WebAssemblyEngine {
   };
 }
 
-/** Undefined where the engine has no WebAssembly (`node --jitless`): digests then are slower, not impossible. */
+/** Undefined where the engine has no WebAssembly (`node --jitless`) or no vectors: digests then are slower, not impossible. */
 function startKernel(): Kernel | undefined {
   const engine = (globalThis as { WebAssembly?: WebAssemblyEngine }).WebAssembly;
-  if (engine === undefined) return undefined;
-  const { memory, update } = new engine.Instance(new engine.Module(assembleCrc32cModule())).exports;
+  const bytes = assembleCrc32cModule();
+  if (engine?.validate(bytes) !== true) return undefined;
+  const { memory, update } = new engine.Instance(new engine.Module(bytes)).exports;
   new Uint32Array(memory.buffer).set(TABLES);
   return { input: new Uint8Array(memory.buffer, INPUT_AT, INPUT_BYTES), update };
 }

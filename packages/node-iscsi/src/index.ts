@@ -85,8 +85,20 @@ export { writeSame16 } from "./scsi/write-same-16.ts";
 export { IscsiSession } from "./session.ts";
 export type { CommandReport, ExecuteOptions, RecoveryOptions, SessionHooks } from "./session-options.ts";
 export type { Backing, BackingOptions } from "./target/backing.ts";
-export type { TargetFaults, TargetLimits } from "./target/faults.ts";
+export type {
+  ByteCut,
+  CommandTrigger,
+  DataInFault,
+  FaultTrigger,
+  PduTrigger,
+  ScriptedStatus,
+  SentPdu,
+  TargetAsyncMessage,
+  TargetFaults,
+  TargetLimits,
+} from "./target/faults.ts";
 export { IscsiTarget, type IscsiTargetOptions, type TargetSessionView } from "./target/target.ts";
+export type { TargetCounts } from "./target/target-connection-wire.ts";
 export { parseTargetUrl, type TargetUrl } from "./target-url.ts";
 export {
   type BlockWriteStream,

@@ -167,17 +167,18 @@ describe("digests", () => {
     }
   });
 
-  it("are chosen by the target in its own order of preference", () => {
+  it("6.2.1: the acceptor takes the first of the offerer's list that it is willing to use", () => {
     const offer = { HeaderDigest: "CRC32C,None" };
     for (const [wish, choice] of [
       ["None", "None"],
-      ["None,CRC32C", "None"],
+      ["None,CRC32C", "CRC32C"],
       ["CRC32C,None", "CRC32C"],
       ["CRC32C", "CRC32C"],
     ] as const) {
       expect(answer("HeaderDigest", offer.HeaderDigest, { headerDigest: wish }), wish).to.equal(choice);
       expect(settleAsTarget(offer, { headerDigest: wish }).headerDigest, wish).to.equal(choice === "CRC32C");
     }
+    expect(answer("HeaderDigest", "None,CRC32C", { headerDigest: "CRC32C,None" })).to.equal("None");
     expect(answer("DataDigest", "X-md5,CRC32C", { dataDigest: "None,CRC32C" })).to.equal("CRC32C");
     expect(answer("HeaderDigest", "CRC32C")).to.equal("Reject");
     expect(settleAsTarget({ HeaderDigest: "CRC32C" }).headerDigest).to.equal(false);

@@ -201,11 +201,11 @@ class ReceivedKeys {
     return text === "Yes" || text === "No" ? text === "Yes" : this.#illegal(`${key}=${text} is neither Yes nor No`);
   }
 
-  /** The digest both sides can do, or undefined. The target chooses by its own preference; its answer is one of our offer. */
+  /** The digest both sides can do, or undefined: the first of the offerer's list that the acceptor is willing to use (RFC 7143 6.2.1). */
   digest(key: "HeaderDigest" | "DataDigest", wish: DigestWish): string | undefined {
     const values = this.text(key)?.split(",");
     if (values === undefined) return undefined;
-    if (this.#side === "target") return wish.split(",").find((choice) => values.includes(choice));
+    if (this.#side === "target") return values.find((value) => wish.split(",").includes(value));
     // Trap: tgtd answers None to an offer of CRC32C alone. That is a refusal; whoever requires the digest leaves, but says so.
     const isKnown = values[0] === "None" || wish.split(",").includes(values[0] ?? "");
     if (values.length === 1 && isKnown) return values[0];

@@ -53,8 +53,16 @@ export const COMMON_HELP = `Connection options:
 
 Exit status: 0 done, 1 failed, 2 wrong arguments, 130 interrupted.`;
 
+type ParsedCommand<T extends Options> = ReturnType<
+  typeof parseArgs<{ args: string[]; options: T & typeof COMMON_OPTIONS; allowPositionals: true; strict: true }>
+>;
+
 /** Arguments of a subcommand, its own options and the common ones. @throws UsageError */
-export function parseCommand<T extends Options>(args: readonly string[], options: T, positionals: readonly string[]) {
+export function parseCommand<T extends Options>(
+  args: readonly string[],
+  options: T,
+  positionals: readonly string[],
+): ParsedCommand<T> {
   try {
     const parsed = parseArgs({
       args: [...args],

@@ -8,6 +8,8 @@ const VERIFY_16 = 0x8f;
 const DISABLE_PAGE_OUT = 0x10;
 
 /**
+ * Trap: LIO (Linux 6.1) takes BYTCHK 01b, compares nothing and answers GOOD. Who wants to know what is on the disk reads it back.
+ *
  * What the blocks are compared with: nothing (BYTCHK 00b: only readable), `data` for all of them (01b), or one `block` that each of
  * them must equal (11b, SBC-3).
  */

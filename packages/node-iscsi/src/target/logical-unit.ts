@@ -4,12 +4,6 @@ import type { TargetFaults, TargetLimits } from "./faults.ts";
 import { MediumGate } from "./medium-gate.ts";
 import { ProvisioningMap } from "./provisioning-map.ts";
 
-/** Faults of the unit. */
-export type LogicalUnitFaults = TargetFaults & {
-  /** The medium refuses every change with DATA PROTECT, and MODE SENSE says so. */
-  isWriteProtected?: boolean | undefined;
-};
-
 /** Options of a logical unit. */
 export interface LogicalUnitOptions {
   readonly targetName: string;
@@ -17,7 +11,7 @@ export interface LogicalUnitOptions {
   /** Bytes. */
   readonly blockSize: number;
   readonly limits: TargetLimits;
-  readonly faults: LogicalUnitFaults;
+  readonly faults: TargetFaults;
 }
 
 /** One logical unit: its description, and byte access by blocks. Ranges must have been checked. */
@@ -27,7 +21,7 @@ export class LogicalUnit {
   readonly blockSize: number;
   readonly blocks: number;
   readonly limits: TargetLimits;
-  readonly faults: LogicalUnitFaults;
+  readonly faults: TargetFaults;
   readonly backing: Backing;
   readonly gate = new MediumGate();
   readonly provisioning: ProvisioningMap;

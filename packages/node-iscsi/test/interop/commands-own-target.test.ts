@@ -173,7 +173,7 @@ for (const blockSize of [512, 4096]) {
     });
 
     it("a write-protected unit says so and refuses every change", async () => {
-      Object.assign(target.faults, { isWriteProtected: true });
+      target.faults.isWriteProtected = true;
       expect((await run(modeSense6())).isWriteProtected).to.equal(true);
       expect((await run(modeSense10({ disablesBlockDescriptors: false }))).isWriteProtected).to.equal(true);
       const block = Buffer.alloc(blockSize);

@@ -64,6 +64,7 @@ const FAMILIES = [
   "WriteVerify10",
   "WriteVerify12",
   "WriteVerify16",
+  "iSCSIcmdsn",
   "iSCSIResiduals.Read10Invalid",
   "iSCSIResiduals.Read10Residuals",
   "iSCSIResiduals.Read12Residuals",
