@@ -1,6 +1,7 @@
 // Streams an image onto the root partition: bounded memory, many writes in flight, every byte not in the image zeroed (S6).
 import { createHash, type Hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
+import { allocateTransferBuffer } from "node-iscsi";
 import { type BlockDevice, MIB, WriteWindow, zeroRange } from "./disk/index.ts";
 import { type Chunk, chunksOf, type ImageSource, readChunk } from "./image/index.ts";
 
@@ -156,7 +157,7 @@ class ImageWriter {
     if (free !== undefined) return free;
     if (this.#buffers < READS_AHEAD + 1 + WRITES_IN_FLIGHT) {
       this.#buffers++;
-      return Buffer.allocUnsafeSlow(CHUNK_BYTES);
+      return allocateTransferBuffer(CHUNK_BYTES);
     }
     await new Promise<void>((resolve) => {
       this.#onFree = resolve;

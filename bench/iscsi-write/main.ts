@@ -106,7 +106,7 @@ async function runGroups(groups: typeof GROUPS, setting: Setting): Promise<strin
     try {
       for (const figure of await group.run(setting)) printFigure(figure);
     } catch (error) {
-      if (setting.signal.aborted) throw error;
+      if (setting.signal.aborted) throw setting.signal.reason;
       reasons.push(`${group.name}: ${error instanceof Error ? error.message : error}`);
       say(`  not measured: ${error instanceof Error ? error.message : error}`);
     }
@@ -152,7 +152,10 @@ async function main(signal: AbortSignal): Promise<string[]> {
 }
 
 const abort = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => abort.abort(new Error(`ended by ${name}`)));
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+  process.on(name, () => abort.abort(new Error(`ended by ${name}`)));
+// `| head` closes our output: then too the target is stopped and the memory given back.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", (error) => abort.abort(error));
 try {
   const reasons = await main(abort.signal);
   for (const reason of reasons) say(`error: ${reason}`);

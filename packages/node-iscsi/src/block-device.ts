@@ -1,6 +1,8 @@
 // A logical unit as bytes: aligned reads and writes split and pipelined by the unit's limits, zeroing, discard, flush.
 import { type CommandExecutor, describeUnit, isUnsupported, type UnitDescription } from "./block-limits.ts";
-import { type ErrorContext, InvalidArgumentError, IscsiError } from "./errors.ts";
+import type { CacheLosses } from "./cache-losses.ts";
+import { DirtyRanges } from "./dirty-ranges.ts";
+import { CacheLossError, type ErrorContext, InvalidArgumentError, IscsiError } from "./errors.ts";
 import { runPipelined, WriteProgress } from "./pipeline.ts";
 import { read16 } from "./scsi/read-16.ts";
 import { synchronizeCache10, synchronizeCache16 } from "./scsi/synchronize-cache.ts";
@@ -20,6 +22,8 @@ import {
 
 /** Options of every operation. */
 export interface OperationOptions {
+  /** Milliseconds for the whole operation, recoveries included. Default: each command of it has the session's own. */
+  readonly deadlineMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -33,19 +37,26 @@ export interface BlockDevice {
   /** VPD page B0h, in blocks; 0 where the target names no limit. */
   readonly limits: BlockLimits;
   read(offsetBytes: number, lengthBytes: number, options?: OperationOptions): Promise<Buffer>;
+  /** Fills `into`, which must be left alone until the promise settles: for whoever reads much and reuses buffers. */
+  readInto(offsetBytes: number, into: Buffer, options?: OperationOptions): Promise<void>;
   /** Resolves when the target acknowledged all of it; `data` must not change until then. Many may be in flight. */
   write(offsetBytes: number, data: Buffer, options?: OperationOptions): Promise<void>;
   /** Afterwards the range reads as zeros, whatever the target can or cannot do. */
   writeZeroes(offsetBytes: number, lengthBytes: number, options?: OperationOptions): Promise<void>;
   /** Gives the range up where the target can; what it then reads as is undefined. Never an error when unsupported. */
   discard(offsetBytes: number, lengthBytes: number, options?: OperationOptions): Promise<void>;
-  /** Resolves when everything acknowledged before is on the medium. */
+  /**
+   * Resolves when everything that this object wrote before is on the medium. Rejects once with CacheLossError, whose `onDisk.unknown`
+   * says which bytes, when the unit reported meanwhile that it was reset (29h/01h to 04h) or that an earlier write failed (deferred
+   * error). A unit that loses its cache and says nothing of it cannot be found out: who must know reads back.
+   */
   flush(options?: OperationOptions): Promise<void>;
 }
 
 /** Target of the view: the session. */
 export interface BlockDeviceSession extends CommandExecutor {
   readonly parameters: { readonly maxBurstBytes: number };
+  readonly options: { readonly cacheLosses: CacheLosses };
   contextOf(operation: string): ErrorContext;
 }
 
@@ -68,6 +79,8 @@ export class BlockDeviceView implements BlockDevice {
   #zeroes: Buffer | undefined;
   #zeroMethod: ZeroMethod;
   #canUnmap: boolean;
+  readonly #dirty = new DirtyRanges();
+  #lossesSeen: number;
 
   private constructor(session: BlockDeviceSession, unit: UnitDescription) {
     this.#session = session;
@@ -80,6 +93,7 @@ export class BlockDeviceView implements BlockDevice {
     this.#zeroBlock = Buffer.alloc(this.blockSize);
     this.#zeroMethod = firstZeroMethod(unit);
     this.#canUnmap = unit.provisioning.canUnmap;
+    this.#lossesSeen = session.options.cacheLosses.count;
   }
 
   get limits(): BlockLimits {
@@ -91,15 +105,21 @@ export class BlockDeviceView implements BlockDevice {
   }
 
   async read(offsetBytes: number, lengthBytes: number, options: OperationOptions = {}): Promise<Buffer> {
-    const range = this.#rangeOf("read", offsetBytes, lengthBytes);
+    this.#rangeOf("read", offsetBytes, lengthBytes);
     const data = Buffer.allocUnsafe(lengthBytes);
+    await this.readInto(offsetBytes, data, options);
+    return data;
+  }
+
+  async readInto(offsetBytes: number, into: Buffer, options: OperationOptions = {}): Promise<void> {
+    const range = this.#rangeOf("read", offsetBytes, into.length);
+    const optionsNow = withinDeadline(options);
     await runPipelined(
       splitRange(range, this.#maxTransferBlocks),
       (piece) =>
-        this.#session.executeWithRetry(read16(piece.lba, piece.blocks, this.#slice(data, range, piece)), options),
+        this.#session.executeWithRetry(read16(piece.lba, piece.blocks, this.#slice(into, range, piece)), optionsNow()),
       DATA_COMMANDS_IN_FLIGHT,
     );
-    return data;
   }
 
   async write(offsetBytes: number, data: Buffer, options: OperationOptions = {}): Promise<void> {
@@ -109,6 +129,7 @@ export class BlockDeviceView implements BlockDevice {
       // One command, the usual case: without the machinery of many.
       try {
         await this.#session.executeWithRetry(write16(range.lba, range.blocks, data), options);
+        this.#dirty.note(range);
       } catch (error) {
         const progress = new WriteProgress(range);
         progress.noteFailed(range, error);
@@ -116,11 +137,14 @@ export class BlockDeviceView implements BlockDevice {
       }
       return;
     }
+    const optionsNow = withinDeadline(options);
     await this.#tracked(range, (progress) =>
       runPipelined(
         splitRange(range, this.#maxTransferBlocks),
-        (piece) =>
-          this.#session.executeWithRetry(write16(piece.lba, piece.blocks, this.#slice(data, range, piece)), options),
+        (piece) => {
+          const command = write16(piece.lba, piece.blocks, this.#slice(data, range, piece));
+          return this.#session.executeWithRetry(command, optionsNow());
+        },
         DATA_COMMANDS_IN_FLIGHT,
         progress,
       ),
@@ -130,13 +154,14 @@ export class BlockDeviceView implements BlockDevice {
   async writeZeroes(offsetBytes: number, lengthBytes: number, options: OperationOptions = {}): Promise<void> {
     const range = this.#rangeOf("writeZeroes", offsetBytes, lengthBytes);
     if (range.blocks === 0) return;
+    const optionsNow = withinDeadline(options);
     await this.#tracked(range, async (progress) => {
-      if (this.#zeroMethod !== "write-same-unmap") return this.#zero(range, this.#zeroMethod, options, progress);
+      if (this.#zeroMethod !== "write-same-unmap") return this.#zero(range, this.#zeroMethod, optionsNow, progress);
       const { head, middle, tail } = splitByGranularity(range, this.unit);
-      if (middle !== undefined) await this.#zero(middle, "write-same-unmap", options, progress);
+      if (middle !== undefined) await this.#zero(middle, "write-same-unmap", optionsNow, progress);
       // After the middle, because that may have found out that WRITE SAME is refused altogether.
       for (const end of [head, tail])
-        if (end !== undefined) await this.#zero(end, this.#methodForEnds(), options, progress);
+        if (end !== undefined) await this.#zero(end, this.#methodForEnds(), optionsNow, progress);
     });
   }
 
@@ -145,7 +170,8 @@ export class BlockDeviceView implements BlockDevice {
     const limit = this.unit.limits.maximumUnmapLbaCount;
     const maxBlocks = Math.max(1, Math.min(limit === 0 ? 0xffffffff : limit, Math.floor(1024 ** 3 / this.blockSize)));
     if (!this.#canUnmap || range.blocks === 0) return;
-    const unmapPiece = (piece: BlockRange) => this.#session.executeWithRetry(unmap([piece]), options);
+    const optionsNow = withinDeadline(options);
+    const unmapPiece = (piece: BlockRange) => this.#session.executeWithRetry(unmap([piece]), optionsNow());
     try {
       await this.#tracked(range, (progress) =>
         runPipelined(splitRange(range, maxBlocks), unmapPiece, RANGE_COMMANDS_IN_FLIGHT, progress),
@@ -157,12 +183,29 @@ export class BlockDeviceView implements BlockDevice {
   }
 
   async flush(options: OperationOptions = {}): Promise<void> {
+    const optionsNow = withinDeadline(options);
     try {
-      await this.#session.executeWithRetry(synchronizeCache10(), options);
+      await this.#session.executeWithRetry(synchronizeCache10(), optionsNow());
     } catch (error) {
       if (!isUnsupported(error)) throw error;
-      await this.#session.executeWithRetry(synchronizeCache16(), options);
+      await this.#session.executeWithRetry(synchronizeCache16(), optionsNow());
     }
+    const unflushed = this.#dirty.take();
+    const { count, last } = this.#session.options.cacheLosses;
+    if (count === this.#lossesSeen) return;
+    this.#lossesSeen = count;
+    if (unflushed.length > 0 && (this.unit.hasVolatileCache || last?.sense?.isDeferred === true))
+      throw this.#cacheLoss(unflushed, last);
+  }
+
+  #cacheLoss(unflushed: readonly BlockRange[], report: IscsiError | undefined): CacheLossError {
+    const reason = `the unit said that it may have lost what it acknowledged since the last flush: ${report?.reason}; write it again`;
+    const unknown = unflushed.map(({ lba, blocks }) => ({
+      offsetBytes: lba * this.blockSize,
+      lengthBytes: blocks * this.blockSize,
+    }));
+    const error = new CacheLossError(reason, this.#session.contextOf("flush"), report);
+    return error.withDiskState({ written: [], unknown, untouched: [] });
   }
 
   /** Runs a changing operation; its error says what is known about the range. */
@@ -170,7 +213,9 @@ export class BlockDeviceView implements BlockDevice {
     const progress = new WriteProgress(range);
     try {
       await run(progress);
+      this.#dirty.note(range);
     } catch (error) {
+      for (const piece of progress.written) this.#dirty.note(piece);
       throw error instanceof IscsiError ? error.withDiskState(progress.state(this.blockSize)) : error;
     }
   }
@@ -179,7 +224,7 @@ export class BlockDeviceView implements BlockDevice {
   async #zero(
     range: BlockRange,
     method: ZeroMethod,
-    options: OperationOptions,
+    optionsNow: () => OperationOptions,
     progress: WriteProgress,
   ): Promise<void> {
     const pieces = splitRange(range, maxZeroBlocks(this.unit, method, this.#maxTransferBlocks));
@@ -188,7 +233,7 @@ export class BlockDeviceView implements BlockDevice {
         method === "write"
           ? write16(piece.lba, piece.blocks, this.#zeroBuffer().subarray(0, piece.blocks * this.blockSize))
           : writeSame16(piece.lba, piece.blocks, this.#zeroBlock, method === "write-same-unmap");
-      return this.#session.executeWithRetry(command, options);
+      return this.#session.executeWithRetry(command, optionsNow());
     };
     try {
       await runPipelined(pieces, zeroPiece, RANGE_COMMANDS_IN_FLIGHT, progress);
@@ -197,7 +242,7 @@ export class BlockDeviceView implements BlockDevice {
       const next = nextZeroMethod(method);
       // Another call may have learnt more in the meantime: never go back to a method that was refused.
       if (this.#zeroMethod === method) this.#zeroMethod = next;
-      await this.#zero(range, this.#zeroMethod === "write" ? "write" : next, options, progress);
+      await this.#zero(range, this.#zeroMethod === "write" ? "write" : next, optionsNow, progress);
     }
   }
 
@@ -225,4 +270,12 @@ export class BlockDeviceView implements BlockDevice {
       throw new InvalidArgumentError(`${where} is beyond the end at ${sizeBytes}`, this.#session.contextOf(operation));
     return { lba: offsetBytes / blockSize, blocks: lengthBytes / blockSize };
   }
+}
+
+/** The options of an operation's next command: what is left of the operation's deadline. */
+function withinDeadline(options: OperationOptions): () => OperationOptions {
+  const { deadlineMs } = options;
+  if (deadlineMs === undefined) return () => options;
+  const deadlineAt = performance.now() + deadlineMs;
+  return () => ({ ...options, deadlineMs: Math.max(1, Math.ceil(deadlineAt - performance.now())) });
 }

@@ -1,7 +1,8 @@
 // Asks a logical unit for its size and limits, and turns them into the byte limits the block device works with.
-import { ProtocolError, ScsiError } from "./errors.ts";
+import { type ErrorContext, ProtocolError, ScsiError } from "./errors.ts";
 import type { ScsiCommand } from "./scsi/command.ts";
 import { inquiryVpd } from "./scsi/inquiry.ts";
+import { ModePage, modeSense6 } from "./scsi/mode-sense.ts";
 import { type Capacity, readCapacity10, readCapacity16 } from "./scsi/read-capacity.ts";
 import { SenseKey } from "./scsi/sense.ts";
 import {
@@ -18,6 +19,7 @@ import type { ExecuteOptions } from "./session-options.ts";
 
 /** What the block device needs of a session. */
 export interface CommandExecutor {
+  contextOf(operation: string): ErrorContext;
   executeWithRetry<T>(command: ScsiCommand<T>, options?: ExecuteOptions): Promise<T>;
 }
 
@@ -26,6 +28,8 @@ export interface UnitDescription {
   readonly capacity: Capacity;
   readonly limits: BlockLimits;
   readonly provisioning: LogicalBlockProvisioning;
+  /** WCE of the caching mode page: acknowledged writes may be lost with the unit's power. True when it does not say. */
+  readonly hasVolatileCache: boolean;
 }
 
 /** True when the target does not know a command or a field of it: ask in another way, do not give up. */
@@ -54,5 +58,12 @@ export async function describeUnit(executor: CommandExecutor, options: ExecuteOp
   const provisioning = await page(VpdPage.LogicalBlockProvisioning, decodeLogicalBlockProvisioning);
   // Trap: some targets set LBPRZ in only one of the two places. Either is a promise the target has made.
   const readsZeroes = capacity.readsZeroes || provisioning?.readsZeroes === true;
-  return { capacity, limits, provisioning: { ...(provisioning ?? NO_PROVISIONING), readsZeroes } };
+  if (!Number.isSafeInteger(capacity.blocks * capacity.blockSize))
+    throw new ProtocolError(
+      `the unit claims ${capacity.blocks} blocks of ${capacity.blockSize} bytes`,
+      executor.contextOf("READ CAPACITY"),
+    );
+  const modes = await orUndefined(run(modeSense6({ page: ModePage.Caching })));
+  const hasVolatileCache = modes?.caching?.isWriteCacheEnabled ?? true;
+  return { capacity, limits, hasVolatileCache, provisioning: { ...(provisioning ?? NO_PROVISIONING), readsZeroes } };
 }

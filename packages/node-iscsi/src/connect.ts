@@ -1,15 +1,17 @@
 // connect(): from an address or a URL to a session that is ready (RFC 7143 6.3) and keeps itself so (7.1.4.4).
-import { type ErrorContext, InvalidArgumentError, ProtocolError } from "./errors.ts";
+
+import { CacheLosses } from "./cache-losses.ts";
+import { checkOptions } from "./check-options.ts";
+import { type ErrorContext, InvalidArgumentError, type IscsiError, ProtocolError, TransportError } from "./errors.ts";
 import { FullFeaturePhase } from "./full-feature-phase.ts";
 import type { ParameterWishes } from "./negotiation.ts";
 import { openAndLogin, type PortalOptions } from "./open-and-login.ts";
-import { executeWithRetry } from "./retry.ts";
-import type { ScsiCommand } from "./scsi/command.ts";
+import { type CommandRunner, executeWithRetry } from "./retry.ts";
 import { testUnitReady } from "./scsi/test-unit-ready.ts";
-import { IscsiSession, type OpenPhase } from "./session.ts";
+import { IscsiSession, type OpenPhase, UNIT_CHECK } from "./session.ts";
 import { DEFAULT_RECOVERY, type RecoveryOptions, type SessionHooks, type SessionOptions } from "./session-options.ts";
 import { chapOfUrl, parseTargetUrl } from "./target-url.ts";
-import { identifyUnit, type UnitIdentity } from "./unit-identity.ts";
+import { describeIdentity, identifyUnit, isSameUnit, type RunCommand, type UnitIdentity } from "./unit-identity.ts";
 
 export { DEFAULT_INITIATOR_NAME, DEFAULT_PORT, type PortalOptions } from "./open-and-login.ts";
 
@@ -31,6 +33,16 @@ export interface ConnectOptions extends PortalOptions {
    * with its first connection, and every outstanding command rejects.
    */
   readonly recovery?: false | Partial<RecoveryOptions> | undefined;
+  /**
+   * 6 bytes that, with the initiator's name, name this session (RFC 7143 11.12.5). Default: random. A process that restarts with the one
+   * it had takes over its old session, and keeps its persistent reservations. Two sessions of one process must differ.
+   */
+  readonly isid?: Buffer | undefined;
+  /**
+   * False asks the LUN nothing before the first command, for questions a target answers about any LUN. Default true: it must be ready,
+   * and after a recovery the same one.
+   */
+  readonly probe?: boolean | undefined;
   /** Changes to the offer of operational parameters. */
   readonly wishes?: Partial<ParameterWishes> | undefined;
   readonly hooks?: SessionHooks | undefined;
@@ -49,6 +61,7 @@ export async function connect(
   overrides: Partial<ConnectOptions> = {},
 ): Promise<IscsiSession> {
   const options = typeof target === "string" ? fromUrl(target, overrides) : { ...target, ...overrides };
+  checkOptions(options);
   const deadlineMs = options.deadlineMs ?? DEFAULT_LOGIN_DEADLINE_MS;
   const sessionOptions: SessionOptions = {
     targetName: options.targetName,
@@ -58,37 +71,80 @@ export async function connect(
     keepaliveIntervalMs: options.keepaliveIntervalMs ?? 5_000,
     keepaliveDeadlineMs: options.keepaliveDeadlineMs ?? 5_000,
     hooks: options.hooks ?? {},
+    cacheLosses: new CacheLosses(),
   };
-  let isid: Buffer | undefined;
-  let identity: UnitIdentity | undefined;
   const isRecovering = options.recovery !== false;
-  const open: OpenPhase = async (onEnd, signal) => {
-    const startedAt = performance.now();
-    const loggedIn = await openAndLogin({ ...options, signal, isid }, options.targetName, deadlineMs);
-    isid = loggedIn.isid;
-    const phase = new FullFeaturePhase(loggedIn.connection, loggedIn.login, sessionOptions, onEnd);
-    const remainingMs = Math.max(1, Math.ceil(deadlineMs - (performance.now() - startedAt)));
-    const run = <T>(command: ScsiCommand<T>) => executeWithRetry(phase, command, { deadlineMs: remainingMs, signal });
+  const reconnector = new Reconnector(options, sessionOptions, deadlineMs, isRecovering);
+  const open: OpenPhase = (onEnd, signal) => reconnector.open(onEnd, signal);
+  const checkUnit = (run: RunCommand, context: ErrorContext) => reconnector.checkUnit(run, context);
+  const recovery = { ...DEFAULT_RECOVERY, ...(options.recovery === false ? {} : options.recovery) };
+  const reconnection = isRecovering ? { options: recovery, open, checkUnit } : undefined;
+  return IscsiSession.open(open, sessionOptions, reconnection, options.signal);
+}
+
+/** Logs in again and again as the same session, and makes sure that it reaches the same unit. */
+class Reconnector {
+  readonly #options: ConnectOptions;
+  readonly #sessionOptions: SessionOptions;
+  readonly #deadlineMs: number;
+  readonly #isChecking: boolean;
+  #isid: Buffer | undefined;
+  #identity: UnitIdentity | undefined;
+  #first: { readonly tpgt: number | undefined } | undefined;
+
+  constructor(options: ConnectOptions, sessionOptions: SessionOptions, deadlineMs: number, isChecking: boolean) {
+    this.#options = options;
+    this.#sessionOptions = sessionOptions;
+    this.#deadlineMs = deadlineMs;
+    this.#isChecking = isChecking;
+    this.#isid = options.isid;
+  }
+
+  async open(
+    onEnd: (error: IscsiError | undefined) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<FullFeaturePhase> {
+    const deadlineAt = performance.now() + this.#deadlineMs;
+    const { targetName } = this.#options;
+    const loggedIn = await openAndLogin({ ...this.#options, signal, isid: this.#isid }, targetName, this.#deadlineMs);
+    this.#isid = loggedIn.isid;
+    const phase = new FullFeaturePhase(loggedIn.connection, loggedIn.login, this.#sessionOptions, onEnd);
+    const run: RunCommand = (command) => {
+      const remainingMs = Math.max(1, Math.ceil(deadlineAt - performance.now()));
+      return executeWithRetry(runnerOf(phase), command, { deadlineMs: remainingMs, signal });
+    };
     try {
-      if (!isRecovering) await run(testUnitReady());
-      else {
-        const found = await identifyUnit(run);
-        identity ??= found;
-        if (found.text !== identity.text) throw changed(identity, found, phase.contextOf("checking the unit"));
-      }
+      this.#checkPortalGroup(phase);
+      if (this.#options.probe === false) return phase;
+      if (this.#isChecking) await this.checkUnit(run, phase.contextOf(UNIT_CHECK));
+      else await run(testUnitReady());
       return phase;
     } catch (error) {
       phase.destroy();
       throw error;
     }
-  };
-  const recovery = { ...DEFAULT_RECOVERY, ...(options.recovery === false ? {} : options.recovery) };
-  return IscsiSession.open(
-    open,
-    sessionOptions,
-    isRecovering ? { options: recovery, open } : undefined,
-    options.signal,
-  );
+  }
+
+  /** @throws ProtocolError when it is not the unit we had: writing on would destroy somebody else's data. */
+  async checkUnit(run: RunCommand, context: ErrorContext): Promise<void> {
+    const found = await identifyUnit(run);
+    this.#identity ??= found;
+    if (isSameUnit(this.#identity, found)) return;
+    const what = `before: ${describeIdentity(this.#identity)}; now: ${describeIdentity(found)}`;
+    throw new ProtocolError(`another unit answers to this LUN now (${what}); nothing more was sent to it`, context);
+  }
+
+  /**
+   * A login reinstates a session of the same portal group only (RFC 7143 4.2.7.1, 6.3.5). In another one the tasks of the lost session
+   * live on, and an old write could land after a new one.
+   */
+  #checkPortalGroup(phase: FullFeaturePhase): void {
+    const tpgt = phase.parameters.targetPortalGroupTag;
+    this.#first ??= { tpgt };
+    if (this.#first.tpgt === tpgt) return;
+    const reason = `the portal belongs to group ${tpgt}, the lost session to group ${this.#first.tpgt}, which alone can end its tasks`;
+    throw new TransportError(reason, phase.contextOf("recovery"));
+  }
 }
 
 function fromUrl(url: string, overrides: Partial<ConnectOptions>): ConnectOptions {
@@ -102,10 +158,12 @@ function fromUrl(url: string, overrides: Partial<ConnectOptions>): ConnectOption
   return { ...parsed, ...overrides, targetName, chap, wishes: { ...parsed.wishes, ...overrides.wishes } };
 }
 
-/** Writing on would destroy somebody else's data. */
-function changed(before: UnitIdentity, after: UnitIdentity, context: ErrorContext): ProtocolError {
-  return new ProtocolError(
-    `after the connection was lost another unit answers (before: ${before.text}; now: ${after.text}); nothing was sent to it`,
-    context,
-  );
+/** Retries on one connection, before there is a session. */
+function runnerOf(phase: FullFeaturePhase): CommandRunner {
+  return {
+    execute: (command, options) => phase.execute(command, options),
+    contextOf: (operation) => phase.contextOf(operation),
+    commandDeadlineMs: () => phase.options.commandDeadlineMs,
+    onRetry: (error, attempt) => phase.options.hooks.onRetry?.(error, attempt),
+  };
 }

@@ -1,5 +1,7 @@
 // One TCP connection carrying PDUs (RFC 7143 4.2): receives through the framer, sends by vectored writes without copying payloads.
+
 import { connect as connectSocket, type Socket } from "node:net";
+import { listenForAbort, timerMs } from "./abort-listener.ts";
 import { crc32c } from "./crc32c.ts";
 import { AbortedError, type ErrorContext, formatPortal, IscsiError, TimeoutError, TransportError } from "./errors.ts";
 import { DigestError, type Digests, Framer, type FramerSink } from "./framer.ts";
@@ -36,6 +38,8 @@ export interface SessionConnection {
   readonly isCongested: boolean;
   attach(listener: ConnectionListener): void;
   send(header: Buffer, data?: Buffer): void;
+  /** The caller of a read takes its buffer back: nothing more may be received into it. */
+  abandonPlacement(buffer: Buffer): void;
   destroy(error?: IscsiError): void;
   close(): Promise<void>;
 }
@@ -159,14 +163,17 @@ export class Connection implements SessionConnection {
 
   /** Destroys the connection when the deadline passes or the signal fires; returns the function that calls this off. */
   guard(context: ErrorContext, deadlineMs: number, signal?: AbortSignal): () => void {
-    const timer = setTimeout(() => this.destroy(new TimeoutError(deadlineMs, context)), deadlineMs);
-    const onAbort = () => this.destroy(new AbortedError(context, signal?.reason));
-    signal?.addEventListener("abort", onAbort, { once: true });
-    if (signal?.aborted) onAbort();
+    const timer = setTimeout(() => this.destroy(new TimeoutError(deadlineMs, context)), timerMs(deadlineMs));
+    const unlisten = listenForAbort(signal, () => this.destroy(new AbortedError(context, signal?.reason)));
     return () => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
+      unlisten();
     };
+  }
+
+  /** SessionConnection: the PDU that is being received may still be on its way into `buffer`; from now on it goes nowhere. */
+  abandonPlacement(buffer: Buffer): void {
+    this.framer.abandon(buffer);
   }
 
   /** True while so much is unsent that new commands should wait for `onDrain`. */

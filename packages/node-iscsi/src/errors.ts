@@ -9,10 +9,19 @@ import { describeSense, SCSI_STATUS_TEXTS, ScsiStatus, type SenseData, SenseKey 
  *   re-establish the session it is a {@link RecoveryError}.
  * - `Timeout`: a deadline passed; `operation` names the step ({@link TimeoutError}).
  * - `Protocol`: the peer sent something RFC 7143 or the SCSI standards do not allow ({@link ProtocolError}).
+ * - `CacheLoss`: the unit lost writes it had acknowledged ({@link CacheLossError}); `onDisk.unknown` says which.
  * - `Aborted`: the caller's AbortSignal fired ({@link AbortedError}).
  * - `InvalidArgument`: the caller asked for something impossible, such as an unaligned write ({@link InvalidArgumentError}).
  */
-export type IscsiErrorCode = "Scsi" | "Login" | "Transport" | "Timeout" | "Protocol" | "Aborted" | "InvalidArgument";
+export type IscsiErrorCode =
+  | "Scsi"
+  | "Login"
+  | "Transport"
+  | "Timeout"
+  | "Protocol"
+  | "CacheLoss"
+  | "Aborted"
+  | "InvalidArgument";
 
 /**
  * What a failed command did to the medium: `none`, it was never sent or the target refused to run it; `unknown`, it may have been
@@ -60,9 +69,11 @@ export class IscsiError extends Error {
   onDisk: DiskState | undefined;
 
   constructor(code: IscsiErrorCode, reason: string, context: ErrorContext, cause?: unknown) {
+    // What a peer said may hold escape sequences; they must not reach a terminal or a log.
+    const clean = reason.replace(/\p{Cc}/gu, "?");
     const peer = [context.target, context.portal].filter((part) => part !== undefined).join(" at ");
     super(
-      `${context.operation} failed${peer === "" ? "" : ` on ${peer}`}: ${reason}`,
+      `${context.operation} failed${peer === "" ? "" : ` on ${peer}`}: ${clean}`,
       cause === undefined ? {} : { cause },
     );
     this.name = new.target.name;
@@ -70,7 +81,7 @@ export class IscsiError extends Error {
     this.target = context.target;
     this.portal = context.portal;
     this.operation = context.operation;
-    this.reason = reason;
+    this.reason = clean;
     this.effect = context.effect ?? "unknown";
   }
 
@@ -88,16 +99,29 @@ export class IscsiError extends Error {
   }
 }
 
-/** True when the target says by status or sense that it did not run the command at all (SAM-5 5.3.1, SPC-4 4.5.6). */
-function wasRefused(status: number, senseKey: number | undefined): boolean {
-  if (status !== ScsiStatus.CheckCondition) return status !== ScsiStatus.TaskAborted;
-  return (
-    senseKey === SenseKey.NotReady ||
-    senseKey === SenseKey.IllegalRequest ||
-    senseKey === SenseKey.UnitAttention ||
-    senseKey === SenseKey.DataProtect ||
-    senseKey === SenseKey.Miscompare
-  );
+/** Statuses that say that the command was not run (SAM-5 5.3.1). */
+const REFUSING_STATUSES: readonly number[] = [0x08, 0x18, 0x28, 0x30];
+
+/**
+ * True when the target says by status or sense that it did not run the command at all (SPC-4 4.5.6). Some sense keys come at the
+ * start of a command as well as in its middle: only the conditions that cannot arise there are taken for a refusal.
+ */
+function wasRefused(status: number, sense: SenseData | undefined): boolean {
+  if (status !== ScsiStatus.CheckCondition) return REFUSING_STATUSES.includes(status);
+  switch (sense?.senseKey) {
+    case SenseKey.IllegalRequest:
+    case SenseKey.UnitAttention:
+    case SenseKey.Miscompare:
+      return true;
+    case SenseKey.NotReady:
+      // 04h: the unit is not ready for any command. 3Ah, medium not present, may have happened meanwhile.
+      return sense.asc === 0x04;
+    case SenseKey.DataProtect:
+      // 27h/00h to 06h: write protected. 27h/07h: a thin pool ran full, perhaps in mid-write.
+      return sense.asc === 0x27 && sense.ascq !== 0x07;
+    default:
+      return false;
+  }
 }
 
 /** The target completed a command with a SCSI status other than GOOD (SAM-5 5.3.1); sense is decoded when it sent any. */
@@ -113,7 +137,7 @@ export class ScsiError extends IscsiError {
     const statusText = SCSI_STATUS_TEXTS.get(status) ?? `status 0x${status.toString(16).padStart(2, "0")}`;
     super("Scsi", sense === undefined ? statusText : `${statusText}: ${describeSense(sense)}`, {
       ...context,
-      effect: wasRefused(status, sense?.senseKey) ? "none" : "unknown",
+      effect: wasRefused(status, sense) ? "none" : "unknown",
     });
     this.status = status;
     this.statusText = statusText;
@@ -177,6 +201,16 @@ export class ProtocolError extends IscsiError {
     super("Protocol", reason, context, cause);
   }
 }
+
+/** The unit was reset, or reported a deferred error, after it acknowledged writes and before they were flushed; `cause` is its report. */
+export class CacheLossError extends IscsiError {
+  constructor(reason: string, context: ErrorContext, cause?: unknown) {
+    super("CacheLoss", reason, context, cause);
+  }
+}
+
+/** A PDU of the target is missing. Level 0 recovers by a new session (RFC 7143 7.9); without recovery it ends the session. */
+export class SequenceError extends ProtocolError {}
 
 /** The caller's AbortSignal fired; `cause` is the signal's reason. */
 export class AbortedError extends IscsiError {

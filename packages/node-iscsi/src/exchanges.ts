@@ -1,4 +1,5 @@
 // Requests that are answered by one PDU with the same Initiator Task Tag: NOP-Out, task management, logout, text.
+import { listenForAbort, timerMs } from "./abort-listener.ts";
 import { AbortedError, type ErrorContext, type IscsiError, TimeoutError } from "./errors.ts";
 
 interface Exchange {
@@ -23,11 +24,11 @@ export class Exchanges {
     signal?: AbortSignal,
   ): Promise<{ header: Buffer; data: Buffer }> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => exchange.reject(new TimeoutError(deadlineMs, context)), deadlineMs);
-      const onAbort = () => exchange.reject(new AbortedError(context, signal?.reason));
+      const timer = setTimeout(() => exchange.reject(new TimeoutError(deadlineMs, context)), timerMs(deadlineMs));
+      let unlisten: () => void = () => undefined;
       const finish = () => {
         clearTimeout(timer);
-        signal?.removeEventListener("abort", onAbort);
+        unlisten();
         this.#open.delete(tag);
       };
       const exchange: Exchange = {
@@ -42,8 +43,7 @@ export class Exchanges {
         },
       };
       this.#open.set(tag, exchange);
-      signal?.addEventListener("abort", onAbort, { once: true });
-      if (signal?.aborted) onAbort();
+      unlisten = listenForAbort(signal, () => exchange.reject(new AbortedError(context, signal?.reason)));
     });
   }
 

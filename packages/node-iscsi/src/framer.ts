@@ -109,6 +109,12 @@ export class Framer {
     }
   }
 
+  /** What is still missing of the data segment that goes into `buffer`, if one does, is thrown away. */
+  abandon(buffer: Buffer): void {
+    if (this.#part !== Part.Data || this.#data.buffer !== buffer.buffer) return;
+    this.#data = Buffer.allocUnsafe(this.#data.length);
+  }
+
   #keep(rest: Buffer): void {
     this.#keptBytes += rest.length;
     if (this.#keptBytes > MAX_KEPT_BYTES) throw new ProtocolError("too many bytes while the framer is paused");

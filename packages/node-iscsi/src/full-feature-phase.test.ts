@@ -1,5 +1,6 @@
 // Full feature phase against a scripted connection: what the target may send unasked, and the window. Expected bytes by hand.
 import { expect } from "chai";
+import { CacheLosses } from "./cache-losses.ts";
 import type { ConnectionListener, SessionConnection } from "./connection.ts";
 import { AbortedError, IscsiError, ProtocolError, TransportError } from "./errors.ts";
 import { FullFeaturePhase } from "./full-feature-phase.ts";
@@ -24,6 +25,8 @@ class ScriptedConnection implements SessionConnection {
   send(header: Buffer): void {
     this.sent.push(header);
   }
+
+  abandonPlacement(): void {}
 
   destroy(error?: IscsiError): void {
     if (this.closedWith !== undefined) return;
@@ -60,6 +63,7 @@ function start(maxCmdSn = 110): { connection: ScriptedConnection; session: FullF
       maxOutstandingCommands: 64,
       keepaliveIntervalMs: 0,
       keepaliveDeadlineMs: 1000,
+      cacheLosses: new CacheLosses(),
       hooks: { onAsyncMessage: (message) => events.push(message.event) },
     },
   );

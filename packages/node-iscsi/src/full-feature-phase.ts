@@ -1,4 +1,7 @@
 // Full feature phase of a normal session (RFC 7143 4.2): command window, task table, dispatch of what the target sends.
+
+import { listenForAbort, timerMs } from "./abort-listener.ts";
+import { reported } from "./command-report.ts";
 import type { ConnectionListener, SessionConnection } from "./connection.ts";
 import {
   AbortedError,
@@ -6,26 +9,40 @@ import {
   type IscsiError,
   ProtocolError,
   ScsiError,
+  SequenceError,
   TimeoutError,
   TransportError,
 } from "./errors.ts";
 import { Exchanges } from "./exchanges.ts";
+import { illegalLun, illegalRequest } from "./illegal-request.ts";
 import { Keepalive } from "./keepalive.ts";
 import type { LoginResult } from "./login.ts";
 import type { SessionParameters } from "./negotiation.ts";
-import { AsyncEvent, decodeAsyncMessage, decodeReject, rejectedHeader, rejectReasonText } from "./pdu/async-message.ts";
+import {
+  AsyncEvent,
+  decodeAsyncMessage,
+  decodeReject,
+  RejectReason,
+  rejectedHeader,
+  rejectReasonText,
+} from "./pdu/async-message.ts";
 import { decodeDataIn, decodeReadyToTransfer } from "./pdu/data.ts";
 import { Opcode, opcodeName, opcodeOf, RESERVED_TAG, readTargetSequence } from "./pdu/header.ts";
-import { decodeLogoutResponse, encodeLogoutRequest, LogoutReason } from "./pdu/logout.ts";
-import { decodeNopIn, encodeNopOut } from "./pdu/nop.ts";
+import { decodeLogoutResponse } from "./pdu/logout.ts";
+import { decodeNopIn } from "./pdu/nop.ts";
 import { decodeScsiResponse, senseBytes } from "./pdu/scsi.ts";
 import { decodeTaskManagementResponse } from "./pdu/task-management.ts";
 import type { ScsiCommand } from "./scsi/command.ts";
-import { decodeSense, ScsiStatus } from "./scsi/sense.ts";
+import { decodeSense, isRecoveredError, ScsiStatus } from "./scsi/sense.ts";
 import { CommandWindow, isSerialAfter, serialAdd } from "./serial.ts";
 import type { ExecuteOptions, SessionOptions } from "./session-options.ts";
+import { closeSession, ping, pingAnswer } from "./session-requests.ts";
 import { ScsiTask, type TaskOutcome } from "./task.ts";
 import { abortTask, type ResetFunction, reset } from "./task-management.ts";
+import { TaskTable } from "./task-table.ts";
+
+/** A target that reads nothing and pings without end would fill our memory with answers. */
+const MAX_PINGS_WHILE_CONGESTED = 1024;
 
 /** A target that asks for a logout waits Parameter3 seconds for it (RFC 7143 11.9.1): the request has to arrive by then. */
 const SHARE_OF_LOGOUT_TIME = 0.5;
@@ -45,16 +62,14 @@ export class FullFeaturePhase implements ConnectionListener {
   readonly #onEnd: (error: IscsiError | undefined) => void;
   readonly #connection: SessionConnection;
   readonly #window: CommandWindow;
-  readonly #waiting = new Set<ScsiTask>();
-  readonly #tasks = new Map<number, ScsiTask>();
+  readonly #tasks: TaskTable;
   readonly #exchanges = new Exchanges();
   readonly #keepalive: Keepalive;
   #expStatSn: number;
-  #nextTag = 1;
   #isLoggingOut = false;
   #logout: Promise<void> | undefined;
   #closeError: IscsiError | undefined;
-  #onIdle: (() => void) | undefined;
+  #pingsWhileCongested = 0;
   #resolveClosed: () => void = () => undefined;
   #time2WaitSeconds: number;
 
@@ -72,6 +87,12 @@ export class FullFeaturePhase implements ConnectionListener {
     this.lun = options.lun;
     this.#window = new CommandWindow(login.cmdSn, login.expCmdSn, login.maxCmdSn);
     this.#expStatSn = login.expStatSn;
+    this.#tasks = new TaskTable(this.#window, {
+      maxOutstandingCommands: options.maxOutstandingCommands,
+      maySend: () => !connection.isCongested && this.#closeError === undefined,
+      send: (task) => task.send(connection, this.parameters, this.#expStatSn),
+      isTagTaken: (tag) => this.#exchanges.has(tag),
+    });
     this.#keepalive = new Keepalive(this, options);
     this.#onEnd = onEnd;
     this.#time2WaitSeconds = login.parameters.time2WaitSeconds;
@@ -98,14 +119,16 @@ export class FullFeaturePhase implements ConnectionListener {
   /** Runs one command once. @throws ScsiError for any status but GOOD; TimeoutError, AbortedError, TransportError, ProtocolError. */
   async execute<T>(command: ScsiCommand<T>, options: ExecuteOptions = {}): Promise<T> {
     const context = this.contextOf(command.name);
+    const { hooks, cacheLosses } = this.options;
     const running = this.#run(command, context, options);
-    const outcome = await (this.options.hooks.onCommand === undefined ? running : this.#report(command, running));
-    if (outcome.status !== ScsiStatus.Good)
-      throw new ScsiError(
-        outcome.status,
-        outcome.sense === undefined ? undefined : decodeSense(outcome.sense),
-        context,
-      );
+    const outcome = await (hooks.onCommand === undefined ? running : reported(hooks, command, running));
+    if (outcome.status !== ScsiStatus.Good) {
+      const sense = outcome.sense === undefined ? undefined : decodeSense(outcome.sense);
+      const error = new ScsiError(outcome.status, sense, context);
+      cacheLosses.note(error);
+      if (!isRecoveredError(outcome.status, sense)) throw error;
+      hooks.onRecoveredError?.(error);
+    }
     try {
       return command.decode(outcome.data);
     } catch (error) {
@@ -113,35 +136,9 @@ export class FullFeaturePhase implements ConnectionListener {
     }
   }
 
-  /** Tells the metrics hook how a command ended. */
-  async #report(command: ScsiCommand<unknown>, running: Promise<TaskOutcome>): Promise<TaskOutcome> {
-    const startedAt = performance.now();
-    let outcome: TaskOutcome | undefined;
-    try {
-      outcome = await running;
-      return outcome;
-    } finally {
-      this.options.hooks.onCommand?.({
-        name: command.name,
-        sentBytes: command.dataOut?.length ?? 0,
-        receivedBytes: outcome?.data.length ?? 0,
-        durationMs: performance.now() - startedAt,
-        status: outcome?.status,
-      });
-    }
-  }
-
   /** Sends a NOP-Out ping and waits for its NOP-In. */
-  async ping(deadlineMs: number, signal?: AbortSignal): Promise<void> {
-    await this.request("NOP-Out", deadlineMs, signal, (tag, cmdSn, expStatSn) =>
-      encodeNopOut({
-        lunField: undefined,
-        initiatorTaskTag: tag,
-        targetTransferTag: RESERVED_TAG,
-        cmdSn,
-        expStatSn,
-      }),
-    );
+  ping(deadlineMs: number, signal?: AbortSignal): Promise<void> {
+    return ping(this, deadlineMs, signal);
   }
 
   /** LUN RESET or TARGET WARM RESET; see {@link reset}. */
@@ -150,7 +147,9 @@ export class FullFeaturePhase implements ConnectionListener {
     options: { deadlineMs: number; lun?: number; signal: AbortSignal | undefined },
   ): Promise<void> {
     const lun = options.lun ?? this.lun;
-    const covered = [...this.#tasks.values()].filter((task) => kind === "TARGET WARM RESET" || task.lun === lun);
+    const refusal = illegalLun(lun, this.contextOf(kind));
+    if (refusal !== undefined) return Promise.reject(refusal);
+    const covered = this.#tasks.sent().filter((task) => kind === "TARGET WARM RESET" || task.lun === lun);
     return reset(this, kind, lun, covered, options);
   }
 
@@ -167,30 +166,10 @@ export class FullFeaturePhase implements ConnectionListener {
 
   async #logOut(drainMs: number | undefined): Promise<void> {
     this.#isLoggingOut = true;
+    await this.#tasks.drained(drainMs);
     this.#keepalive.stop();
-    if (this.#tasks.size + this.#waiting.size > 0)
-      await new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-        if (drainMs !== undefined) setTimeout(resolve, drainMs);
-      });
-    try {
-      const { header } = await this.request(
-        "logout",
-        this.options.keepaliveDeadlineMs,
-        undefined,
-        (tag, cmdSn, expStatSn) =>
-          encodeLogoutRequest({
-            reason: LogoutReason.CloseSession,
-            initiatorTaskTag: tag,
-            connectionId: 0,
-            cmdSn,
-            expStatSn,
-          }),
-      );
-      this.#time2WaitSeconds = decodeLogoutResponse(header).time2Wait;
-    } catch {
-      // The target closed first or does not answer: the session is over either way.
-    }
+    const time2WaitSeconds = await closeSession(this, this.options.keepaliveDeadlineMs);
+    if (time2WaitSeconds !== undefined) this.#time2WaitSeconds = time2WaitSeconds;
     await this.#connection.close();
   }
 
@@ -238,11 +217,12 @@ export class FullFeaturePhase implements ConnectionListener {
       default:
         throw new ProtocolError(`unexpected ${opcodeName(opcodeOf(header))}`, this.contextOf("session"));
     }
-    this.#pump();
+    this.#tasks.pump();
   }
 
   onDrain(): void {
-    this.#pump();
+    this.#pingsWhileCongested = 0;
+    this.#tasks.pump();
   }
 
   onClose(error: IscsiError): void {
@@ -251,7 +231,7 @@ export class FullFeaturePhase implements ConnectionListener {
     this.#onEnd(this.#isLoggingOut ? undefined : error);
     this.#keepalive.stop();
     this.#exchanges.failAll(error);
-    for (const task of [...this.#tasks.values(), ...this.#waiting])
+    for (const task of this.#tasks.all())
       task.fail(task.abortReason ?? this.#closedError(task.wasSent ? task.context : unsent(task.context)));
     this.#resolveClosed();
   }
@@ -263,47 +243,43 @@ export class FullFeaturePhase implements ConnectionListener {
 
   #run(command: ScsiCommand<unknown>, context: ErrorContext, options: ExecuteOptions): Promise<TaskOutcome> {
     const { signal, lun = this.lun, deadlineMs = this.options.commandDeadlineMs } = options;
-    if (signal?.aborted) return Promise.reject(new AbortedError(unsent(context), signal.reason));
-    if (this.#closeError !== undefined) return Promise.reject(this.#closedError(unsent(context)));
-    if (this.#isLoggingOut) return Promise.reject(new TransportError("the session is logging out", unsent(context)));
+    const refusal = this.#refusalOf(command, lun, context, signal);
+    if (refusal !== undefined) return Promise.reject(refusal);
     const contextNow = () => (task.wasSent ? context : unsent(context));
-    const onAbort = () => this.#abort(task, new AbortedError(contextNow(), signal?.reason));
-    const timer = setTimeout(() => this.#abort(task, new TimeoutError(deadlineMs, contextNow())), deadlineMs);
+    const expire = () => this.#abort(task, new TimeoutError(deadlineMs, contextNow()));
+    const timer = setTimeout(expire, timerMs(deadlineMs));
+    let unlisten: (() => void) | undefined;
     const task = new ScsiTask(command, lun, context, () => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-      this.#forget(task);
+      unlisten?.();
+      this.#tasks.forget(task);
+      // The caller has its buffer back: what the target still sends must not reach it.
+      if (command.dataIn !== undefined) this.#connection.abandonPlacement(command.dataIn);
     });
-    signal?.addEventListener("abort", onAbort, { once: true });
-    this.#waiting.add(task);
-    this.#pump();
+    if (signal !== undefined)
+      unlisten = listenForAbort(signal, () => this.#abort(task, new AbortedError(contextNow(), signal.reason)));
+    this.#tasks.add(task);
     return task.outcome;
   }
 
-  /** Sends waiting commands while the target's window, our own limit and the socket allow. */
-  #pump(): void {
-    for (const task of this.#waiting) {
-      if (!this.#window.isOpen || this.#tasks.size >= this.options.maxOutstandingCommands) return;
-      if (this.#connection.isCongested || this.#closeError !== undefined) return;
-      this.#waiting.delete(task);
-      task.initiatorTaskTag = this.#takeTag();
-      task.cmdSn = this.#window.take();
-      this.#tasks.set(task.initiatorTaskTag, task);
-      task.send(this.#connection, this.parameters, this.#expStatSn);
-    }
-  }
-
-  #forget(task: ScsiTask): void {
-    this.#waiting.delete(task);
-    if (task.initiatorTaskTag !== RESERVED_TAG) this.#tasks.delete(task.initiatorTaskTag);
-    if (this.#tasks.size + this.#waiting.size === 0) this.#onIdle?.();
+  /** Why a command is not even queued. */
+  #refusalOf(
+    command: ScsiCommand<unknown>,
+    lun: number,
+    context: ErrorContext,
+    signal: AbortSignal | undefined,
+  ): IscsiError | undefined {
+    if (signal?.aborted) return new AbortedError(unsent(context), signal.reason);
+    if (this.#closeError !== undefined) return this.#closedError(unsent(context));
+    if (this.#isLoggingOut) return new TransportError("the session is logging out", unsent(context));
+    return illegalRequest(command, lun, context);
   }
 
   /** Ends a task early; one that was sent is aborted at the target first. */
   #abort(task: ScsiTask, reason: IscsiError): void {
     if (task.isSettled || task.abortReason !== undefined) return;
     if (!task.wasSent) task.fail(reason);
-    else void abortTask(this, task, reason).then(() => this.#pump());
+    else void abortTask(this, task, reason).then(() => this.#tasks.pump());
   }
 
   /** TaskManagementPort: sends an immediate request that the target answers with the same tag. */
@@ -315,23 +291,16 @@ export class FullFeaturePhase implements ConnectionListener {
   ): Promise<{ header: Buffer; data: Buffer }> {
     const context = this.contextOf(operation);
     if (this.#closeError !== undefined) return Promise.reject(this.#closedError(context));
-    const tag = this.#takeTag();
+    const tag = this.#tasks.takeTag();
     const answer = this.#exchanges.open(tag, context, deadlineMs, signal);
     this.#connection.send(encode(tag, this.#window.cmdSn, this.#expStatSn));
     return answer;
   }
 
-  #takeTag(): number {
-    let tag = this.#nextTag;
-    while (tag === RESERVED_TAG || this.#tasks.has(tag) || this.#exchanges.has(tag)) tag = serialAdd(tag, 1);
-    this.#nextTag = serialAdd(tag, 1);
-    return tag;
-  }
-
   /** Counts a status-bearing PDU. A gap means a lost status, which level 0 can only recover by dropping the connection. */
   #acceptStatSn(statSn: number): void {
     if (isSerialAfter(statSn, this.#expStatSn))
-      throw new ProtocolError(`StatSN jumped from ${this.#expStatSn} to ${statSn}`, this.contextOf("session"));
+      throw new SequenceError(`StatSN jumped from ${this.#expStatSn} to ${statSn}`, this.contextOf("session"));
     if (statSn === this.#expStatSn) this.#expStatSn = serialAdd(statSn, 1);
   }
 
@@ -369,15 +338,9 @@ export class FullFeaturePhase implements ConnectionListener {
     }
     // RFC 7143 11.18: a NOP-In that carries a target tag wants that tag and its LUN back.
     if (pdu.targetTransferTag === RESERVED_TAG) return;
-    this.#connection.send(
-      encodeNopOut({
-        lunField: pdu.lunField,
-        initiatorTaskTag: RESERVED_TAG,
-        targetTransferTag: pdu.targetTransferTag,
-        cmdSn: this.#window.cmdSn,
-        expStatSn: this.#expStatSn,
-      }),
-    );
+    if (this.#connection.isCongested && ++this.#pingsWhileCongested > MAX_PINGS_WHILE_CONGESTED)
+      throw new ProtocolError("the target asks for answers and does not read them", this.contextOf("session"));
+    this.#connection.send(pingAnswer(pdu, this.#window.cmdSn, this.#expStatSn));
   }
 
   #onAnswer(header: Buffer, data: Buffer, tag: number): void {
@@ -413,7 +376,13 @@ export class FullFeaturePhase implements ConnectionListener {
     this.#exchanges.reject(tag, error);
     // A rejected Data-Out is followed by the command's own status (RFC 7143 11.17); only a rejected command gets none.
     const task = this.#tasks.get(tag);
-    if (opcodeOf(refused) === Opcode.ScsiCommand && task !== undefined) task.fail(error(task.context));
+    if (opcodeOf(refused) !== Opcode.ScsiCommand || task === undefined) return;
+    // Level 0 recovers from a digest error by a new session (RFC 7143 7.8), where the command is sent again.
+    const isDamaged = pdu.reason === RejectReason.DataDigestError;
+    if (!isDamaged) task.fail(error(task.context));
+    // A target that did not count the command waits for its CmdSN for ever; commands behind it would never be run.
+    if (isDamaged || !isSerialAfter(this.#window.expCmdSn, task.cmdSn))
+      this.destroy(new TransportError(error(task.context).reason, this.contextOf("session")));
   }
 
   #closedError(context: ErrorContext): IscsiError {

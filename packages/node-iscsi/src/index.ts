@@ -8,6 +8,7 @@ export { type DiscoveredTarget, type DiscoverOptions, discover, type Portal } fr
 export {
   AbortedError,
   type ByteRange,
+  CacheLossError,
   type CommandEffect,
   type DiskState,
   type ErrorContext,
@@ -18,6 +19,7 @@ export {
   ProtocolError,
   RecoveryError,
   ScsiError,
+  SequenceError,
   TimeoutError,
   TransportError,
 } from "./errors.ts";
@@ -100,6 +102,7 @@ export type {
 export { IscsiTarget, type IscsiTargetOptions, type TargetSessionView } from "./target/target.ts";
 export type { TargetCounts } from "./target/target-connection-wire.ts";
 export { parseTargetUrl, type TargetUrl } from "./target-url.ts";
+export { allocateTransferBuffer } from "./transfer-buffer.ts";
 export {
   type BlockWriteStream,
   createWriteStream,

@@ -14,6 +14,7 @@ export class Keepalive {
   readonly #deadlineMs: number;
   #timer: NodeJS.Timeout | undefined;
   #hasTraffic = false;
+  #trafficAt = 0;
 
   constructor(subject: KeepaliveSubject, options: { keepaliveIntervalMs: number; keepaliveDeadlineMs: number }) {
     this.#subject = subject;
@@ -27,6 +28,7 @@ export class Keepalive {
   /** Called for every received PDU: a talking target needs no ping. */
   noteTraffic(): void {
     this.#hasTraffic = true;
+    this.#trafficAt = performance.now();
   }
 
   stop(): void {
@@ -39,13 +41,14 @@ export class Keepalive {
       this.#hasTraffic = false;
       return;
     }
+    const pingedAt = performance.now();
     this.#subject.ping(this.#deadlineMs).catch((cause) => {
       if (this.#timer === undefined) return;
       // A ping that was refused, say for too many immediate commands, shows a target that lives.
       if (cause instanceof IscsiError && cause.code === "Protocol") return;
       const reason = `the target did not answer a ping within ${this.#deadlineMs} ms`;
       // Trap: during a long upload the answer queues behind our data; what counts is that nothing at all came back.
-      if (this.#hasTraffic && cause instanceof IscsiError && cause.code === "Timeout") return;
+      if (this.#trafficAt >= pingedAt && cause instanceof IscsiError && cause.code === "Timeout") return;
       this.#subject.destroy(new TransportError(reason, this.#subject.contextOf("keepalive"), cause));
     });
   }

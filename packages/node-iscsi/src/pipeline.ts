@@ -12,6 +12,10 @@ export class WriteProgress {
     this.#range = range;
   }
 
+  get written(): readonly BlockRange[] {
+    return this.#written;
+  }
+
   noteWritten(piece: BlockRange): void {
     this.#written.push(piece);
   }

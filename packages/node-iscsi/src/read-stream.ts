@@ -50,6 +50,8 @@ class DeviceReadable extends Readable {
   readonly #reads: Promise<Buffer>[] = [];
   #next: number;
   #isHandingOut = false;
+  #isAsked = false;
+  #isAtEnd = false;
   readonly #onAbort = () => this.destroy(new AbortedError({ operation: OPERATION }, this.#signal?.reason));
 
   constructor(
@@ -70,11 +72,14 @@ class DeviceReadable extends Readable {
   }
 
   override _read(): void {
+    // Trap: a call between the last push and the end of handOut must not be forgotten; the stream would never ask again.
+    this.#isAsked = true;
     if (this.#isHandingOut) return;
     this.#isHandingOut = true;
     this.#handOut().then(
       () => {
         this.#isHandingOut = false;
+        if (this.#isAsked && !this.destroyed && !this.readableEnded) this._read();
       },
       (error: Error) => this.destroy(error),
     );
@@ -88,18 +93,20 @@ class DeviceReadable extends Readable {
 
   async #handOut(): Promise<void> {
     for (;;) {
+      this.#isAsked = false;
       this.#readAhead();
       const first = this.#reads[0];
       if (first === undefined) {
-        this.push(null);
+        if (!this.#isAtEnd) this.push(null);
+        this.#isAtEnd = true;
         return;
       }
       const data = await first;
       if (this.destroyed) return;
       this.#reads.shift();
       this.#readAhead();
-      // Trap: push may call _read before it returns; isHandingOut makes that call harmless, and the loop goes on in its place.
-      if (!this.push(data)) return;
+      // push may call _read before it returns, which asks for the next piece as its result does.
+      if (!this.push(data) && !this.#isAsked) return;
     }
   }
 

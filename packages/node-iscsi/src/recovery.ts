@@ -1,5 +1,6 @@
 // Session recovery of ErrorRecoveryLevel 0 (RFC 7143 7.1.4.4): replaces a lost connection by a new login, with back-off and bounds.
 import { setTimeout as delay } from "node:timers/promises";
+import { listenForAbort, timerMs } from "./abort-listener.ts";
 import {
   AbortedError,
   type ErrorContext,
@@ -7,6 +8,7 @@ import {
   LoginError,
   ProtocolError,
   RecoveryError,
+  SequenceError,
   TimeoutError,
   TransportError,
 } from "./errors.ts";
@@ -30,10 +32,14 @@ interface Waiter {
   readonly signal: AbortSignal | undefined;
 }
 
+/** "Target not found" (class 2, detail 3): a target that is starting may not have its configuration yet. */
+const NOT_FOUND = 3;
+
 /** Another login cannot help: the target knows us and says no, or it is not the target we had. */
 function isFinal(error: IscsiError): boolean {
-  if (error instanceof LoginError) return error.statusClass !== 3;
-  return error instanceof ProtocolError || error.code === "InvalidArgument";
+  if (error instanceof LoginError)
+    return error.statusClass !== 3 && !(error.statusClass === 2 && error.statusDetail === NOT_FOUND);
+  return (error instanceof ProtocolError && !(error instanceof SequenceError)) || error.code === "InvalidArgument";
 }
 
 /**
@@ -46,6 +52,7 @@ export class Recovery<Phase> {
   readonly #hooks: SessionHooks;
   #running: { promise: Promise<Phase>; stop: AbortController } | undefined;
   #waiters = 0;
+  #lastFailure: IscsiError | undefined;
 
   constructor(establish: Establish<Phase>, options: RecoveryOptions, hooks: SessionHooks) {
     this.#establish = establish;
@@ -55,17 +62,24 @@ export class Recovery<Phase> {
 
   /** Resolves with the new phase. @throws RecoveryError, or TimeoutError and AbortedError of the waiter. */
   async join(lost: LostConnection, context: ErrorContext, waiter: Waiter): Promise<Phase> {
-    if (waiter.signal?.aborted) throw new AbortedError(waiter.context, waiter.signal.reason);
-    // One that is being stopped, because all its waiters had left, must not be joined.
-    while (this.#running?.stop.signal.aborted) await this.#running.promise.catch(() => undefined);
+    const patience = new Patience(waiter, () => this.#lastFailure ?? lost.error);
+    try {
+      // One that is being stopped, because all its waiters had left, must not be joined.
+      while (this.#running?.stop.signal.aborted)
+        await Promise.race([this.#running.promise.catch(() => undefined), patience.exhausted]);
+      return await this.#wait(lost, context, patience);
+    } finally {
+      patience.end();
+    }
+  }
+
+  async #wait(lost: LostConnection, context: ErrorContext, patience: Patience): Promise<Phase> {
     this.#running ??= this.#start(lost, context);
     const { promise, stop } = this.#running;
     this.#waiters += 1;
-    const patience = new Patience(waiter, lost);
     try {
       return await Promise.race([promise, patience.exhausted]);
     } finally {
-      patience.end();
       this.#waiters -= 1;
       if (this.#waiters === 0) stop.abort(new TransportError("nobody waits for the session any more", context));
     }
@@ -90,9 +104,9 @@ export class Recovery<Phase> {
 
   async #run(lost: LostConnection, context: ErrorContext, signal: AbortSignal): Promise<Phase> {
     const startedAt = performance.now();
-    const mayLoginAt = lost.at + lost.time2WaitSeconds * 1000;
     let backoffMs = this.#options.firstBackoffMs;
-    await pause(Math.max(0, mayLoginAt - startedAt), signal);
+    this.#lastFailure = undefined;
+    await pause(Math.max(0, lost.at + lost.time2WaitSeconds * 1000 - startedAt), signal);
     for (let attempt = 1; ; attempt += 1) {
       try {
         const phase = await this.#establish(signal);
@@ -101,6 +115,7 @@ export class Recovery<Phase> {
       } catch (error) {
         if (!(error instanceof IscsiError)) throw error;
         if (signal.aborted) throw signal.reason;
+        this.#lastFailure = error;
         const isLast = attempt >= this.#options.maxAttempts || isFinal(error);
         const delayMs = isLast ? 0 : backoffMs / 2 + Math.random() * (backoffMs / 2);
         this.#hooks.onRecoveryAttemptFailed?.(error, attempt, delayMs);
@@ -115,7 +130,19 @@ export class Recovery<Phase> {
   }
 }
 
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
+/** Resolves with `closed`. @throws the signal's reason when that fires first. */
+export async function closedOrAborted(closed: Promise<void>, signal: AbortSignal): Promise<void> {
+  let unlisten: () => void = () => undefined;
+  const aborted = new Promise<void>((resolve) => {
+    unlisten = listenForAbort(signal, resolve);
+  });
+  await Promise.race([closed, aborted]);
+  unlisten();
+  if (signal.aborted) throw signal.reason;
+}
+
+/** Waits. @throws the signal's reason when that fires first. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   if (ms > 0) await delay(ms, undefined, { signal }).catch(() => undefined);
   if (signal.aborted) throw signal.reason;
 }
@@ -125,15 +152,17 @@ class Patience {
   readonly exhausted: Promise<never>;
   #end: () => void = () => undefined;
 
-  constructor({ context, deadlineMs, signal }: Waiter, lost: LostConnection) {
+  constructor({ context, deadlineMs, signal }: Waiter, lastError: () => IscsiError) {
     this.exhausted = new Promise((_resolve, reject) => {
-      const detail = `the session was lost (${lost.error.reason}) and is not back yet`;
-      const timer = setTimeout(() => reject(new TimeoutError(deadlineMs, context, detail)), deadlineMs);
-      const onAbort = () => reject(new AbortedError(context, signal?.reason));
-      signal?.addEventListener("abort", onAbort, { once: true });
+      const expire = () => {
+        const detail = `the session was lost and is not back yet: ${lastError().reason}`;
+        reject(new TimeoutError(deadlineMs, context, detail));
+      };
+      const timer = setTimeout(expire, timerMs(deadlineMs));
+      const unlisten = listenForAbort(signal, () => reject(new AbortedError(context, signal?.reason)));
       this.#end = () => {
         clearTimeout(timer);
-        signal?.removeEventListener("abort", onAbort);
+        unlisten();
       };
     });
     // The race may be over already when it rejects.

@@ -1,6 +1,6 @@
 // Bounded repetition of commands the target did not run (SAM-5 5.3.1, 5.14): UNIT ATTENTION, BUSY, TASK SET FULL.
 import { setTimeout as delay } from "node:timers/promises";
-import { AbortedError, type ErrorContext, ScsiError } from "./errors.ts";
+import { AbortedError, type CommandEffect, type ErrorContext, IscsiError, ScsiError } from "./errors.ts";
 import type { ScsiCommand } from "./scsi/command.ts";
 import { ScsiStatus, SenseKey } from "./scsi/sense.ts";
 
@@ -15,13 +15,14 @@ interface RetryOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface CommandRunner {
-  readonly options: {
-    readonly commandDeadlineMs: number;
-    readonly hooks: { onRetry?(error: ScsiError, attempt: number): void };
-  };
+/** Who runs the commands. */
+export interface CommandRunner {
   execute<T>(command: ScsiCommand<T>, options: RetryOptions): Promise<T>;
+  /** The unit says that it is not what it was: resolves when it is known to be the same one all the same. */
+  checkUnit?(options: RetryOptions): Promise<void>;
   contextOf(operation: string): ErrorContext;
+  commandDeadlineMs(): number;
+  onRetry(error: ScsiError, attempt: number): void;
 }
 
 /** Why the command may simply be sent again; undefined when it may not. */
@@ -29,11 +30,22 @@ function retryKind(error: unknown, isIdempotent: boolean): "unit attention" | "b
   if (!(error instanceof ScsiError)) return undefined;
   if (error.status === ScsiStatus.Busy || error.status === ScsiStatus.TaskSetFull) return "busy";
   if (error.status !== ScsiStatus.CheckCondition) return undefined;
-  if (error.senseKey === SenseKey.UnitAttention) return "unit attention";
+  // Trap: "reservations preempted" and its kin mean that somebody fenced us off. To go on would be to write to his disk.
+  if (error.senseKey === SenseKey.UnitAttention) return isFencing(error) ? undefined : "unit attention";
   // RFC 7143 7.8 and 11.4.7.2: the target lost data of the command to a digest error; it may have been run in part.
   if (isIdempotent && error.senseKey === SenseKey.AbortedCommand && error.asc === 0x47) return "busy";
   // "Becoming ready" (04h/01h) ends by itself.
   return error.senseKey === SenseKey.NotReady && error.asc === 0x04 && error.ascq === 0x01 ? "busy" : undefined;
+}
+
+/** 2Ah/03h to 05h: reservations preempted, released, registrations preempted. */
+function isFencing(error: ScsiError): boolean {
+  return error.asc === 0x2a && (error.ascq ?? 0) >= 3 && (error.ascq ?? 0) <= 5;
+}
+
+/** 3Fh: inquiry data or LUNs changed; 2Ah/09h: capacity changed. Another unit may answer to this LUN now. */
+function mayBeAnotherUnit(error: ScsiError): boolean {
+  return error.asc === 0x3f || (error.asc === 0x2a && error.ascq === 9);
 }
 
 /**
@@ -45,28 +57,39 @@ export async function executeWithRetry<T>(
   command: ScsiCommand<T>,
   options: RetryOptions,
 ): Promise<T> {
-  const deadlineAt = performance.now() + (options.deadlineMs ?? runner.options.commandDeadlineMs);
+  const deadlineMs = options.deadlineMs ?? runner.commandDeadlineMs();
+  const deadlineAt = performance.now() + deadlineMs;
+  const remaining = () => ({ ...options, deadlineMs: Math.max(1, Math.ceil(deadlineAt - performance.now())) });
   let delayMs = FIRST_DELAY_MS;
   let unitAttentions = 0;
+  /** The worst that any attempt may have done. */
+  let effect: CommandEffect = "none";
   for (let attempt = 1; ; attempt += 1) {
-    const remainingMs = Math.max(1, Math.ceil(deadlineAt - performance.now()));
     try {
-      return await runner.execute(command, {
-        ...options,
-        deadlineMs: attempt === 1 ? options.deadlineMs : remainingMs,
-      });
+      return await runner.execute(command, attempt === 1 ? options : remaining());
     } catch (error) {
+      if (!(error instanceof IscsiError)) throw error;
+      effect = error.withEffect(effect).effect;
       const kind = retryKind(error, command.isIdempotent === true);
       if (kind === undefined || performance.now() + delayMs >= deadlineAt) throw error;
-      runner.options.hooks.onRetry?.(error as ScsiError, attempt);
+      const refusal = error as ScsiError;
+      runner.onRetry(refusal, attempt);
       if (kind === "unit attention" && ++unitAttentions > MAX_UNIT_ATTENTIONS) throw error;
-      if (kind === "unit attention") continue;
+      if (kind === "unit attention") {
+        if (mayBeAnotherUnit(refusal)) await withEffect(runner.checkUnit?.(remaining()), effect);
+        continue;
+      }
     }
-    try {
-      await delay(delayMs, undefined, options.signal === undefined ? {} : { signal: options.signal });
-    } catch {
-      throw new AbortedError(runner.contextOf(command.name), options.signal?.reason);
-    }
+    const wait = delay(delayMs, undefined, options.signal === undefined ? {} : { signal: options.signal });
+    await wait.catch(() => {
+      throw new AbortedError({ ...runner.contextOf(command.name), effect }, options.signal?.reason);
+    });
     delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS);
   }
+}
+
+async function withEffect(check: Promise<void> | undefined, effect: CommandEffect): Promise<void> {
+  await check?.catch((error) => {
+    throw error instanceof IscsiError ? error.withEffect(effect) : error;
+  });
 }

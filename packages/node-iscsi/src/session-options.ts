@@ -1,4 +1,6 @@
 // Options and hooks of a session, shared by everything that runs commands on one.
+
+import type { CacheLosses } from "./cache-losses.ts";
 import type { IscsiError, ScsiError } from "./errors.ts";
 import type { AsyncMessagePdu } from "./pdu/async-message.ts";
 
@@ -20,6 +22,8 @@ export interface SessionHooks {
   /** Every command as it ends, each attempt apart. */
   onCommand?(report: CommandReport): void;
   onAsyncMessage?(message: AsyncMessagePdu): void;
+  /** A command succeeded with sense key RECOVERED ERROR: the medium begins to fail. */
+  onRecoveredError?(error: ScsiError): void;
   /** A command was answered with UNIT ATTENTION, BUSY or TASK SET FULL and is tried again. */
   onRetry?(error: ScsiError, attempt: number): void;
   /** The connection was lost; commands wait until it is re-established or they run out of time. */
@@ -59,6 +63,8 @@ export interface SessionOptions {
   readonly keepaliveIntervalMs: number;
   readonly keepaliveDeadlineMs: number;
   readonly hooks: SessionHooks;
+  /** Shared by all connections of a session. */
+  readonly cacheLosses: CacheLosses;
 }
 
 /** Per-command options. */

@@ -1,15 +1,24 @@
 // IscsiSession: what a caller holds. It outlives its connection: lost ones are re-established and unacknowledged commands sent again.
 import { BlockDeviceView } from "./block-device.ts";
-import { type ErrorContext, IscsiError, RecoveryError, TimeoutError, TransportError } from "./errors.ts";
+import {
+  type ErrorContext,
+  IscsiError,
+  ProtocolError,
+  RecoveryError,
+  SequenceError,
+  TimeoutError,
+  TransportError,
+} from "./errors.ts";
 import type { FullFeaturePhase } from "./full-feature-phase.ts";
 import type { SessionParameters } from "./negotiation.ts";
-import { type LostConnection, Recovery } from "./recovery.ts";
-import { executeWithRetry } from "./retry.ts";
+import { closedOrAborted, type LostConnection, pause, Recovery } from "./recovery.ts";
+import { type CommandRunner, executeWithRetry } from "./retry.ts";
 import type { ScsiCommand } from "./scsi/command.ts";
 import { type InquiryData, inquiry } from "./scsi/inquiry.ts";
 import { type Capacity, readCapacity10, readCapacity16 } from "./scsi/read-capacity.ts";
 import { testUnitReady } from "./scsi/test-unit-ready.ts";
 import type { ExecuteOptions, RecoveryOptions, SessionOptions } from "./session-options.ts";
+import type { RunCommand } from "./unit-identity.ts";
 
 /** Logs in once; the session it returns is told when that connection ends. */
 export type OpenPhase = (
@@ -22,7 +31,12 @@ export interface Reconnection {
   readonly options: RecoveryOptions;
   /** Logs in as reinstatement (same ISID), and makes sure that the unit is ready and still the same one. */
   readonly open: OpenPhase;
+  /** @throws ProtocolError with operation {@link UNIT_CHECK} when the LUN is another unit than at first. */
+  readonly checkUnit: (run: RunCommand, context: ErrorContext) => Promise<void>;
 }
+
+/** `operation` of the error that ends a session whose unit was exchanged. */
+export const UNIT_CHECK = "checking the unit";
 
 /** A session with one logical unit in view; made by `connect`. */
 export class IscsiSession {
@@ -30,23 +44,31 @@ export class IscsiSession {
   readonly lun: number;
   readonly options: SessionOptions;
   readonly #recovery: Recovery<FullFeaturePhase> | undefined;
-  readonly #maxReissues: number;
+  readonly #reconnection: Reconnection | undefined;
   #phase: FullFeaturePhase;
   #lost: LostConnection | undefined;
   /** Set once, when no connection will follow. */
   #closeError: IscsiError | undefined;
   #isClosing = false;
   #logout: Promise<void> | undefined;
-  /** Commands that lost their connection and are not settled yet. */
-  #reissuing = 0;
-  #onReissued: (() => void) | undefined;
+  /** The session as the retry rules see it. */
+  readonly #runner: CommandRunner = {
+    execute: (command, options) => this.#execute(command, options),
+    checkUnit: (options) => this.#checkUnit(options),
+    contextOf: (operation) => this.contextOf(operation),
+    commandDeadlineMs: () => this.options.commandDeadlineMs,
+    onRetry: (error, attempt) => this.options.hooks.onRetry?.(error, attempt),
+  };
+  /** Calls that are not settled yet, between two attempts too. */
+  #outstanding = 0;
+  #onIdle: (() => void) | undefined;
 
   private constructor(phase: FullFeaturePhase, options: SessionOptions, reconnection: Reconnection | undefined) {
     this.targetName = options.targetName;
     this.lun = options.lun;
     this.options = options;
     this.#phase = phase;
-    this.#maxReissues = reconnection?.options.maxReissues ?? 0;
+    this.#reconnection = reconnection;
     if (reconnection !== undefined)
       this.#recovery = new Recovery(
         (signal) => this.#reopen(reconnection.open, signal),
@@ -63,10 +85,13 @@ export class IscsiSession {
     signal: AbortSignal | undefined,
   ): Promise<IscsiSession> {
     let session: IscsiSession | undefined;
+    let earlyEnd: { error: IscsiError | undefined } | undefined;
     const phase = await open((error) => {
-      if (session !== undefined) session.#onPhaseEnd(error);
+      if (session === undefined) earlyEnd = { error };
+      else session.#onPhaseEnd(error);
     }, signal);
     session = new IscsiSession(phase, options, reconnection);
+    if (earlyEnd !== undefined) session.#onPhaseEnd(earlyEnd.error);
     return session;
   }
 
@@ -96,8 +121,28 @@ export class IscsiSession {
    * @throws ScsiError for any status but GOOD; RecoveryError, TimeoutError, AbortedError, TransportError, ProtocolError. `effect` of
    * the error says whether the command may have been run.
    */
-  async execute<T>(command: ScsiCommand<T>, options: ExecuteOptions = {}): Promise<T> {
-    if (this.#isClosing) throw this.#closedError(command.name);
+  execute<T>(command: ScsiCommand<T>, options: ExecuteOptions = {}): Promise<T> {
+    return this.#outstandingWhile(command.name, () => this.#execute(command, options));
+  }
+
+  /** {@link execute}, repeated within the deadline after UNIT ATTENTION, BUSY and TASK SET FULL. */
+  executeWithRetry<T>(command: ScsiCommand<T>, options: ExecuteOptions = {}): Promise<T> {
+    return this.#outstandingWhile(command.name, () => executeWithRetry(this.#runner, command, options));
+  }
+
+  /** Counts a call, so that a logout waits for it; refuses it when one has begun. */
+  async #outstandingWhile<T>(operation: string, run: () => Promise<T>): Promise<T> {
+    if (this.#isClosing) throw this.#closedError(operation);
+    this.#outstanding += 1;
+    try {
+      return await run();
+    } finally {
+      this.#outstanding -= 1;
+      if (this.#outstanding === 0) this.#onIdle?.();
+    }
+  }
+
+  async #execute<T>(command: ScsiCommand<T>, options: ExecuteOptions): Promise<T> {
     const phase = this.#phase;
     const startedAt = performance.now();
     try {
@@ -108,9 +153,15 @@ export class IscsiSession {
     }
   }
 
-  /** {@link execute}, repeated within the deadline after UNIT ATTENTION, BUSY and TASK SET FULL. */
-  executeWithRetry<T>(command: ScsiCommand<T>, options: ExecuteOptions = {}): Promise<T> {
-    return executeWithRetry(this, command, options);
+  /** After the unit said that it, or the list of units, has changed. */
+  async #checkUnit(options: ExecuteOptions): Promise<void> {
+    const run: RunCommand = (command) => this.#execute(command, options);
+    try {
+      await this.#reconnection?.checkUnit(run, this.contextOf(UNIT_CHECK));
+    } catch (error) {
+      this.#endIfExchanged(error);
+      throw error;
+    }
   }
 
   testUnitReady(options?: ExecuteOptions): Promise<void> {
@@ -161,15 +212,11 @@ export class IscsiSession {
 
   async #logOut(): Promise<void> {
     this.#isClosing = true;
-    // A connection that is lost while it drains leaves commands behind, which bring a new one.
-    for (let isDone = false; !isDone; isDone = this.#reissuing === 0) {
-      if (this.#reissuing > 0)
-        await new Promise<void>((resolve) => {
-          this.#onReissued = resolve;
-        });
-      await this.#phase.logout();
-      await new Promise(setImmediate);
-    }
+    if (this.#outstanding > 0)
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    await this.#phase.logout();
     this.#end(undefined);
     await this.#recovery?.close(this.#closedError("recovery"));
   }
@@ -188,7 +235,8 @@ export class IscsiSession {
     const lost = error ?? new TransportError("the target asked for a logout", this.contextOf("session"));
     this.#lost = { error: lost, at: performance.now(), time2WaitSeconds: this.#phase.time2WaitSeconds };
     // A target that breaks the protocol would do it again, and what it said before cannot be trusted.
-    if (this.#recovery === undefined || lost.code !== "Transport") this.#end(lost);
+    const isRecoverable = lost.code === "Transport" || lost instanceof SequenceError;
+    if (this.#recovery === undefined || !isRecoverable) this.#end(lost);
     else this.options.hooks.onConnectionLost?.(lost);
   }
 
@@ -212,33 +260,23 @@ export class IscsiSession {
     first: IscsiError,
   ): Promise<T> {
     const deadlineMs = options.deadlineMs ?? this.options.commandDeadlineMs;
+    const maxReissues = this.#reconnection?.options.maxReissues ?? 0;
     let error = first;
-    this.#reissuing += 1;
-    try {
-      for (let count = 1; count <= this.#maxReissues; count += 1) {
-        const context = { ...this.contextOf(command.name), effect: error.effect };
-        const phase = await this.#workingPhase(context, deadlineMs, startedAt, options.signal);
-        try {
-          const remainingMs = Math.max(1, Math.ceil(startedAt + deadlineMs - performance.now()));
-          return await phase.execute(command, { ...options, deadlineMs: remainingMs });
-        } catch (again) {
-          if (!(again instanceof IscsiError)) throw again;
-          again.withEffect(error.effect);
-          if (!this.#mayReissue(command, again, phase)) throw again;
-          error = again;
-        }
+    for (let count = 1; count <= maxReissues; count += 1) {
+      const context = { ...this.contextOf(command.name), effect: error.effect };
+      const phase = await this.#workingPhase(context, deadlineMs, startedAt, options.signal);
+      try {
+        const remainingMs = Math.max(1, Math.ceil(startedAt + deadlineMs - performance.now()));
+        return await phase.execute(command, { ...options, deadlineMs: remainingMs });
+      } catch (again) {
+        if (!(again instanceof IscsiError)) throw again;
+        again.withEffect(error.effect);
+        if (!this.#mayReissue(command, again, phase)) throw again;
+        error = again;
       }
-      const reason = `the connection was lost each of the ${this.#maxReissues + 1} times the command was sent: ${error.reason}`;
-      throw new RecoveryError(
-        reason,
-        this.#maxReissues,
-        { ...this.contextOf(command.name), effect: error.effect },
-        error,
-      );
-    } finally {
-      this.#reissuing -= 1;
-      if (this.#reissuing === 0) this.#onReissued?.();
     }
+    const reason = `the connection was lost each of the ${maxReissues + 1} times the command was sent: ${error.reason}`;
+    throw new RecoveryError(reason, maxReissues, { ...this.contextOf(command.name), effect: error.effect }, error);
   }
 
   /** The present phase if it works, else the one that a recovery brings. */
@@ -267,8 +305,10 @@ export class IscsiSession {
 
   /** One attempt of a recovery. */
   async #reopen(open: OpenPhase, signal: AbortSignal): Promise<FullFeaturePhase> {
-    // After a logout that the target asked for, the old connection may still be draining.
-    await this.#phase.closed;
+    // After a logout that the target asked for, the old connection may still be draining; its answer says how long to wait.
+    await closedOrAborted(this.#phase.closed, signal);
+    const mayLoginAt = (this.#lost?.at ?? 0) + this.#phase.time2WaitSeconds * 1000;
+    await pause(Math.max(0, mayLoginAt - performance.now()), signal);
     try {
       let adopted: FullFeaturePhase | undefined;
       const phase = await open((error) => {
@@ -287,6 +327,12 @@ export class IscsiSession {
         this.#end(error);
       throw error;
     }
+  }
+
+  #endIfExchanged(error: unknown): void {
+    if (!(error instanceof ProtocolError) || error.operation !== UNIT_CHECK) return;
+    this.#end(error);
+    this.#phase.destroy(error);
   }
 
   #closedError(operation: string): IscsiError {

@@ -1,8 +1,10 @@
 // Target URLs as libiscsi and qemu know them: iscsi://[user@]host[:port][/target-name[/lun]][?option=value&...]. No secrets inside.
+
 import { isIPv6 } from "node:net";
 import type { ChapCredentials } from "./chap.ts";
 import { InvalidArgumentError } from "./errors.ts";
 import type { DigestWish, ParameterWishes } from "./negotiation.ts";
+import { MAX_LUN } from "./pdu/header.ts";
 import { DEFAULT_PORT, isHostName } from "./target-address.ts";
 
 /** What a URL says; what it leaves out is not there. */
@@ -25,8 +27,6 @@ const FORM = "write iscsi://[user@]host[:port]/target-name/lun";
 const SECRET_FIX =
   "leave it out (others can read command lines and logs) and give it as option chap.secret or chap.target.secret, " +
   "or in the environment as NODE_ISCSI_CHAP_SECRET or NODE_ISCSI_CHAP_TARGET_SECRET";
-/** SAM-5 4.7: what the flat address method reaches. */
-const MAX_LUN = 16_383;
 
 const DIGEST_VALUES: ReadonlyMap<string, DigestWish> = new Map([
   ["none", "None"],

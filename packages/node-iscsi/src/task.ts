@@ -1,10 +1,10 @@
 // One SCSI task in flight (RFC 7143 4.2.2, 4.2.5): its data both ways, its sequence numbers, and how it settles.
-import { type ErrorContext, type IscsiError, ProtocolError } from "./errors.ts";
+import { type ErrorContext, type IscsiError, ProtocolError, SequenceError } from "./errors.ts";
 import type { SessionParameters } from "./negotiation.ts";
 import { type DataInPdu, type ReadyToTransferPdu, writeDataOut } from "./pdu/data.ts";
 import { HEADER_BYTES, RESERVED_TAG } from "./pdu/header.ts";
 import { encodeScsiCommand, type Residual, TASK_ATTRIBUTE_SIMPLE } from "./pdu/scsi.ts";
-import { ScsiStatus } from "./scsi/sense.ts";
+import { decodeSense, isRecoveredError, ScsiStatus } from "./scsi/sense.ts";
 
 /** Where a task's PDUs go. */
 export interface PduSender {
@@ -86,7 +86,7 @@ export class ScsiTask {
         `Data-In at offset ${pdu.bufferOffset} with ${pdu.dataSegmentLength} bytes; ${this.#received} of ${room} were received`,
       );
     if (pdu.dataSn !== this.#expectedDataSn)
-      throw this.#protocolError(`Data-In has DataSN ${pdu.dataSn}, expected ${this.#expectedDataSn}`);
+      throw new SequenceError(`Data-In has DataSN ${pdu.dataSn}, expected ${this.#expectedDataSn}`, this.context);
     this.#expectedDataSn += 1;
     this.#received += pdu.dataSegmentLength;
   }
@@ -134,7 +134,8 @@ export class ScsiTask {
 
   complete(status: number, sense: Buffer | undefined, residual: Residual): void {
     const data = this.request.dataIn?.subarray(0, this.#received) ?? NO_DATA;
-    const error = this.abortReason ?? (status === ScsiStatus.Good ? this.#unwritten(residual) : undefined);
+    const isSuccess = status === ScsiStatus.Good || isRecoveredError(status, sense && decodeSense(sense));
+    const error = this.abortReason ?? (isSuccess ? this.#unwritten(residual) : undefined);
     const settle = this.#take();
     if (error !== undefined) settle?.reject(error);
     else settle?.resolve({ status, sense, data, residual });

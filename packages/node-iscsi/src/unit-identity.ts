@@ -2,7 +2,7 @@
 import { ProtocolError, ScsiError } from "./errors.ts";
 import type { ScsiCommand } from "./scsi/command.ts";
 import { inquiry, inquiryVpd } from "./scsi/inquiry.ts";
-import { readCapacity10, readCapacity16 } from "./scsi/read-capacity.ts";
+import { type Capacity, readCapacity10, readCapacity16 } from "./scsi/read-capacity.ts";
 import { SenseKey } from "./scsi/sense.ts";
 import { testUnitReady } from "./scsi/test-unit-ready.ts";
 import { decodeDeviceIdentification, VpdPage } from "./scsi/vpd-pages.ts";
@@ -10,9 +10,23 @@ import { decodeDeviceIdentification, VpdPage } from "./scsi/vpd-pages.ts";
 /** Runs a command with the usual retries. */
 export type RunCommand = <T>(command: ScsiCommand<T>) => Promise<T>;
 
-/** Comparable description of a unit: what it is called and how large it is. */
+/** What a unit is called and how large it is. */
 export interface UnitIdentity {
-  readonly text: string;
+  /** Vendor, product and designators. */
+  readonly name: string;
+  /** Undefined for a unit without medium. */
+  readonly capacity: Capacity | undefined;
+}
+
+export function describeIdentity({ name, capacity }: UnitIdentity): string {
+  return capacity === undefined ? name : `${name}, ${capacity.blocks} blocks of ${capacity.blockSize} bytes`;
+}
+
+/** True if everything that was there before is still there; a unit may have grown. */
+export function isSameUnit(before: UnitIdentity, now: UnitIdentity): boolean {
+  if (before.name !== now.name) return false;
+  if (before.capacity === undefined) return true;
+  return now.capacity?.blockSize === before.capacity.blockSize && now.capacity.blocks >= before.capacity.blocks;
 }
 
 async function orNothing<T>(result: Promise<T>): Promise<T | undefined> {
@@ -40,6 +54,5 @@ export async function identifyUnit(run: RunCommand): Promise<UnitIdentity> {
     .filter(({ association }) => association === 0)
     .map(({ type, identifier }) => `${type}:${identifier.toString("hex")}`)
     .sort();
-  const size = capacity === undefined ? "no capacity" : `${capacity.blocks} blocks of ${capacity.blockSize} bytes`;
-  return { text: [`${standard.vendor} ${standard.product}`, size, ...designators].join(", ") };
+  return { name: [`${standard.vendor} ${standard.product}`, ...designators].join(", "), capacity };
 }

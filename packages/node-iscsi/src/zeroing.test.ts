@@ -1,10 +1,9 @@
 // Which command zeroes a range, and where it is cut.
 import { expect } from "chai";
-import type { UnitDescription } from "./block-limits.ts";
 import { decodeBlockLimits, decodeLogicalBlockProvisioning, NO_BLOCK_LIMITS } from "./scsi/vpd-pages.ts";
 import { firstZeroMethod, maxZeroBlocks, splitByGranularity, splitRange } from "./zeroing.ts";
 
-function unit(limits = {}, provisioning = {}): UnitDescription {
+function unit(limits = {}, provisioning = {}): Parameters<typeof firstZeroMethod>[0] {
   return {
     capacity: { blocks: 1000, blockSize: 512, isThin: true, readsZeroes: true, physicalBlockExponent: 0 },
     limits: { ...NO_BLOCK_LIMITS, ...limits },

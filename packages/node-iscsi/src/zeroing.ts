@@ -1,6 +1,9 @@
 // Plans how a range becomes zeros or is given up: which command, cut where (SBC-4 4.7 provisioning, 5.54 WRITE SAME). Pure.
 import type { UnitDescription } from "./block-limits.ts";
 
+/** What of a unit matters here. */
+type ZeroingUnit = Omit<UnitDescription, "hasVolatileCache">;
+
 /** Ways of zeroing, best first; a target that refuses one is asked for the next. */
 export type ZeroMethod = "write-same-unmap" | "write-same" | "write";
 
@@ -15,7 +18,7 @@ const UNMAP_CHUNK_BYTES = 1024 ** 3;
 const WRITE_SAME_CHUNK_BYTES = 64 * 1024 ** 2;
 
 /** The best method the unit promises to honour with zeros read back. */
-export function firstZeroMethod(unit: UnitDescription): ZeroMethod {
+export function firstZeroMethod(unit: ZeroingUnit): ZeroMethod {
   return unit.provisioning.canWriteSameUnmap && unit.provisioning.readsZeroes ? "write-same-unmap" : "write-same";
 }
 
@@ -25,7 +28,7 @@ export function nextZeroMethod(method: ZeroMethod): ZeroMethod {
 }
 
 /** Longest range of one command with `method`, in blocks. */
-export function maxZeroBlocks(unit: UnitDescription, method: ZeroMethod, maxTransferBlocks: number): number {
+export function maxZeroBlocks(unit: ZeroingUnit, method: ZeroMethod, maxTransferBlocks: number): number {
   if (method === "write") return maxTransferBlocks;
   const chunk = method === "write-same-unmap" ? UNMAP_CHUNK_BYTES : WRITE_SAME_CHUNK_BYTES;
   const sane = Math.max(1, Math.floor(chunk / unit.capacity.blockSize));
@@ -46,7 +49,7 @@ export function* splitRange(range: BlockRange, maxBlocks: number): Generator<Blo
  */
 export function splitByGranularity(
   range: BlockRange,
-  unit: UnitDescription,
+  unit: ZeroingUnit,
 ): { head: BlockRange | undefined; middle: BlockRange | undefined; tail: BlockRange | undefined } {
   const granule = Math.max(1, unit.limits.optimalUnmapGranularity);
   const shift = unit.limits.unmapGranularityAlignment % granule;

@@ -55,6 +55,9 @@ export function decodeAsyncMessage(header: Buffer): AsyncMessagePdu {
   };
 }
 
+/** Reasons we act on (RFC 7143 11.17.1). */
+export const RejectReason = { DataDigestError: 0x02 } as const;
+
 const REJECT_REASONS = new Map<number, string>([
   [0x02, "data digest error"],
   [0x03, "SNACK rejected"],

@@ -5,6 +5,8 @@ import { ProtocolError } from "../errors.ts";
 export const HEADER_BYTES = 48;
 /** "No tag" for Initiator and Target Transfer Tags. */
 export const RESERVED_TAG = 0xffffffff;
+/** Largest LUN that the flat space addressing method can name (SAM-5 4.7). */
+export const MAX_LUN = 0x3fff;
 /** Largest DataSegmentLength the 24-bit field can hold. */
 export const MAX_DATA_SEGMENT_BYTES = 0xffffff;
 
@@ -89,8 +91,8 @@ export function expectHeader(header: Buffer, opcode: number): void {
 
 /** Writes an 8-byte LUN in single-level form (SAM-5 4.7): peripheral below 256, flat space below 16384. */
 export function writeLun(buffer: Buffer, lun: number, offset: number): void {
-  if (!Number.isInteger(lun) || lun < 0 || lun > 0x3fff)
-    throw new ProtocolError(`logical unit number ${lun} is not in 0..16383`);
+  if (!Number.isInteger(lun) || lun < 0 || lun > MAX_LUN)
+    throw new ProtocolError(`logical unit number ${lun} is not in 0..${MAX_LUN}`);
   buffer.writeUInt16BE(lun < 256 ? lun : 0x4000 | lun, offset);
 }
 

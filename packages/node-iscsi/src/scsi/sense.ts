@@ -86,6 +86,11 @@ export interface SenseData {
   readonly senseKeySpecific: SenseKeySpecific | undefined;
 }
 
+/** The command was run to its end, with some help (SPC-4 4.5.6): a success. A deferred error is about another command. */
+export function isRecoveredError(status: number, sense: SenseData | undefined): boolean {
+  return status === ScsiStatus.CheckCondition && sense?.senseKey === SenseKey.RecoveredError && !sense.isDeferred;
+}
+
 /** Decodes fixed (70h, 71h) and descriptor (72h, 73h) sense data; undefined for anything else or too short. */
 export function decodeSense(bytes: Buffer): SenseData | undefined {
   if (bytes.length < 3) return undefined;

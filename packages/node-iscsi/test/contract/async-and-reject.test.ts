@@ -104,7 +104,6 @@ describe("contract: Asynchronous Message", () => {
 
 describe("contract: Reject", () => {
   const reasons: [number, string][] = [
-    [0x02, "digest"],
     [0x03, "SNACK"],
     [0x04, "protocol error"],
     [0x05, "not supported"],
@@ -132,6 +131,26 @@ describe("contract: Reject", () => {
         peer.respond(second);
         await done;
       }));
+
+  it("7.8, 11.17.1: a command lost to a digest error ends the connection, whose recovery would send it again", () =>
+    withSession({}, async ({ session, peer }) => {
+      const failed = errorOf(session.execute(testUnitReady()));
+      peer.reject(await peer.expect(OPCODE.scsiCommand), 0x02);
+      const error = await failed;
+      expect(error).to.be.instanceOf(TransportError);
+      expect(error.message).to.contain("digest");
+      await peer.expectClose();
+    }));
+
+  it("4.2.2.1: a rejected command whose CmdSN the target did not count leaves a hole that only a new session closes", () =>
+    withSession({}, async ({ session, peer }) => {
+      const failed = errorOf(session.execute(testUnitReady()));
+      const command = await peer.expect(OPCODE.scsiCommand);
+      peer.expCmdSn = command.cmdSn;
+      peer.reject(command, 0x09);
+      expect(await failed).to.be.instanceOf(ProtocolError);
+      await peer.expectClose();
+    }));
 
   it("11.17: after a rejected Data-Out the command ends by its own status only", () =>
     withSession({ keys: ["InitialR2T=Yes", "ImmediateData=No"] }, async ({ session, peer }) => {

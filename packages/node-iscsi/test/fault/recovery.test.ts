@@ -79,6 +79,25 @@ async function stored(target: IscsiTarget, offset: number, bytes: number): Promi
   return data;
 }
 
+/** A session whose target is closed, and replaced by one with other storage on the same port. */
+async function withSuccessor(
+  backing: { memoryBytes: number },
+  body: (bench: { session: IscsiSession; device: BlockDevice; successor: IscsiTarget }) => Promise<void>,
+): Promise<void> {
+  const first = await IscsiTarget.listen({ address: "127.0.0.1", targetName, backing: { memoryBytes: SIZE } });
+  const { port } = first;
+  const { session, device } = await open({ address: "127.0.0.1", port, targetName, lun: 1 }).finally(() =>
+    first.close(),
+  );
+  const successor = await IscsiTarget.listen({ address: "127.0.0.1", port, targetName, backing });
+  try {
+    await body({ session, device, successor });
+  } finally {
+    session.destroy();
+    await successor.close();
+  }
+}
+
 describe("recovery that succeeds", () => {
   const cuts: [string, TargetFaults, ConnectOptions["wishes"]?][] = [
     ["the status of a write is lost", { executesButDropsStatus: { opcode: WRITE_16, after: 3 } }],
@@ -179,19 +198,12 @@ describe("recovery that succeeds", () => {
       await session.logout();
     }));
 
-  it("an idle session whose target went away and came back works on", async () => {
-    let target = await IscsiTarget.listen({ address: "127.0.0.1", targetName, backing: { memoryBytes: SIZE } });
-    const { port } = target;
-    const recovery = { firstBackoffMs: 5, longestBackoffMs: 20, maxAttempts: 1000 };
-    const { session, device } = await open({ address: "127.0.0.1", port, targetName, lun: 1, recovery });
-    await target.close();
-    const written = device.write(0, Buffer.alloc(MIB, 7));
-    target = await IscsiTarget.listen({ address: "127.0.0.1", port, targetName, backing: { memoryBytes: SIZE } });
-    await written;
-    expect((await stored(target, 0, MIB)).equals(Buffer.alloc(MIB, 7))).to.equal(true);
-    await session.logout();
-    await target.close();
-  });
+  it("an idle session whose target went away and came back, larger, works on", () =>
+    withSuccessor({ memoryBytes: SIZE * 2 }, async ({ session, device, successor }) => {
+      await device.write(0, Buffer.alloc(MIB, 7));
+      expect((await stored(successor, 0, MIB)).equals(Buffer.alloc(MIB, 7))).to.equal(true);
+      await session.logout();
+    }));
 });
 
 describe("recovery that fails", () => {
@@ -237,7 +249,7 @@ describe("recovery that fails", () => {
   it("a refused login ends it at once with the reason", () =>
     withBench(async ({ target, options, events }) => {
       const { device, session } = await open(options);
-      target.faults.refuseLogin = { statusClass: 2, statusDetail: 3 };
+      target.faults.refuseLogin = { statusClass: 2, statusDetail: 1 };
       target.dropConnections();
       while (!events.includes("lost")) await new Promise(setImmediate);
       const error = await errorOf(device.write(0, Buffer.alloc(512)));
@@ -250,18 +262,13 @@ describe("recovery that fails", () => {
       await session.logout();
     }));
 
-  it("another disk under the same name gets nothing, and the session ends", async () => {
-    let target = await IscsiTarget.listen({ address: "127.0.0.1", targetName, backing: { memoryBytes: SIZE } });
-    const { port } = target;
-    const { session, device } = await open({ address: "127.0.0.1", port, targetName, lun: 1 });
-    await target.close();
-    target = await IscsiTarget.listen({ address: "127.0.0.1", port, targetName, backing: { memoryBytes: SIZE * 2 } });
-    const error = await errorOf(device.write(0, Buffer.alloc(512, 1)));
-    expect(error.message).to.contain("another unit answers");
-    expect(session.isClosed).to.equal(true);
-    expect((await stored(target, 0, 512)).equals(Buffer.alloc(512))).to.equal(true);
-    await target.close();
-  });
+  it("another disk under the same name gets nothing, and the session ends", () =>
+    withSuccessor({ memoryBytes: SIZE / 2 }, async ({ session, device, successor }) => {
+      const error = await errorOf(device.write(0, Buffer.alloc(512, 1)));
+      expect(error.message).to.contain("another unit answers");
+      expect(session.isClosed).to.equal(true);
+      expect((await stored(successor, 0, 512)).equals(Buffer.alloc(512))).to.equal(true);
+    }));
 
   it("a target that breaks the protocol is not tried again", () =>
     withBench(async ({ target, options, events }) => {

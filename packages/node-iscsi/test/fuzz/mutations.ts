@@ -16,31 +16,49 @@ function withField(bytes: Buffer, at: number, width: number, value: number): Buf
 const anywhere = fc.nat(4095);
 
 const edit: fc.Arbitrary<Edit> = fc.oneof(
-  fc.tuple(anywhere, fc.nat(255)).map(([at, value]): Edit => (bytes) => withField(bytes, at, 1, value)),
-  fc
-    .tuple(anywhere, fc.constantFrom(1, 2, 3, 4), fc.constantFrom(...BORDER_VALUES))
-    .map(([at, width, value]): Edit => (bytes) => withField(bytes, at, width, value)),
+  fc.tuple(anywhere, fc.nat(255)).map(
+    ([at, value]): Edit =>
+      (bytes) =>
+        withField(bytes, at, 1, value),
+  ),
+  fc.tuple(anywhere, fc.constantFrom(1, 2, 3, 4), fc.constantFrom(...BORDER_VALUES)).map(
+    ([at, width, value]): Edit =>
+      (bytes) =>
+        withField(bytes, at, width, value),
+  ),
   // A length field that is off by a little.
-  fc.tuple(anywhere, fc.integer({ min: -4, max: 4 })).map(([at, by]): Edit => (bytes) => {
-    const value = bytes.length === 0 ? 0 : (bytes[at % bytes.length] ?? 0);
-    return withField(bytes, at, 1, (value + by) & 0xff);
-  }),
-  anywhere.map((at): Edit => (bytes) => bytes.subarray(0, at % (bytes.length + 1))),
-  fc
-    .uint8Array({ maxLength: 64 })
-    .map((more): Edit => (bytes) => Buffer.concat([bytes, more])),
+  fc.tuple(anywhere, fc.integer({ min: -4, max: 4 })).map(
+    ([at, by]): Edit =>
+      (bytes) => {
+        const value = bytes.length === 0 ? 0 : (bytes[at % bytes.length] ?? 0);
+        return withField(bytes, at, 1, (value + by) & 0xff);
+      },
+  ),
+  anywhere.map(
+    (at): Edit =>
+      (bytes) =>
+        bytes.subarray(0, at % (bytes.length + 1)),
+  ),
+  fc.uint8Array({ maxLength: 64 }).map(
+    (more): Edit =>
+      (bytes) =>
+        Buffer.concat([bytes, more]),
+  ),
   // A part that comes twice.
-  fc.tuple(anywhere, fc.nat(64)).map(([at, length]): Edit => (bytes) => {
-    const from = at % (bytes.length + 1);
-    return Buffer.concat([bytes.subarray(0, from + length), bytes.subarray(from)]);
-  }),
+  fc.tuple(anywhere, fc.nat(64)).map(
+    ([at, length]): Edit =>
+      (bytes) => {
+        const from = at % (bytes.length + 1);
+        return Buffer.concat([bytes.subarray(0, from + length), bytes.subarray(from)]);
+      },
+  ),
 );
 
 /** One of `valid` with up to four edits. */
-export function spoiled(valid: readonly Buffer[]): fc.Arbitrary<Buffer> {
+function spoiled(valid: readonly Buffer[]): fc.Arbitrary<Buffer> {
   return fc
     .tuple(fc.constantFrom(...valid), fc.array(edit, { maxLength: 4 }))
-    .map(([bytes, edits]) => edits.reduce((spoilt, apply) => apply(spoilt), Buffer.from(bytes)));
+    .map(([bytes, edits]) => edits.reduce<Buffer>((spoilt, apply) => apply(spoilt), Buffer.from(bytes)));
 }
 
 /** Random bytes, or spoiled valid ones. */

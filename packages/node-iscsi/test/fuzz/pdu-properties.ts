@@ -28,7 +28,14 @@ const residual = fc.oneof(
   fc.constant(scsi.NO_RESIDUAL),
   fc.record({ kind: fc.constantFrom("underflow" as const, "overflow" as const), bytes: u32 }),
 );
-const stage = { transit: flag, continues: flag, currentStage: fc.nat(3), isid: bytes(6), tsih: u16, initiatorTaskTag: u32 };
+const stage = {
+  transit: flag,
+  continues: flag,
+  currentStage: fc.nat(3),
+  isid: bytes(6),
+  tsih: u16,
+  initiatorTaskTag: u32,
+};
 
 /** One PDU: values it can carry, and both directions. */
 interface Codec<T> {
@@ -204,13 +211,17 @@ function hostileHeader({ name, opcode, values, encode, decode }: Codec<never>): 
   });
 }
 
-const luns = pureProperty("LUN field: every number comes back, no field is misread", fc.tuple(lun, bytes(8)), ([number, field]) => {
-  const written = Buffer.alloc(8);
-  writeLun(written, number, 0);
-  expect(readLun(written, 0)).to.equal(number);
-  const read = readLun(field, 0);
-  if (read !== undefined) expect(read).to.be.within(0, 0x3fff);
-});
+const luns = pureProperty(
+  "LUN field: every number comes back, no field is misread",
+  fc.tuple(lun, bytes(8)),
+  ([number, field]) => {
+    const written = Buffer.alloc(8);
+    writeLun(written, number, 0);
+    expect(readLun(written, 0)).to.equal(number);
+    const read = readLun(field, 0);
+    if (read !== undefined) expect(read).to.be.within(0, 0x3fff);
+  },
+);
 
 const parts = pureProperty("SCSI Response and Reject data segments", hostile([Buffer.alloc(50, 0x12)]), (segment) => {
   const sense = scsi.senseBytes(segment);
@@ -220,4 +231,9 @@ const parts = pureProperty("SCSI Response and Reject data segments", hostile([Bu
   else expect(segment.length).to.be.below(HEADER_BYTES);
 });
 
-export const PDU_PROPERTIES: readonly Property[] = [...CODECS.map(roundTrip), ...CODECS.map(hostileHeader), luns, parts];
+export const PDU_PROPERTIES: readonly Property[] = [
+  ...CODECS.map(roundTrip),
+  ...CODECS.map(hostileHeader),
+  luns,
+  parts,
+];

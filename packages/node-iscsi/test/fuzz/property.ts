@@ -32,44 +32,61 @@ export function typedOnly(decode: () => unknown): void {
   }
 }
 
-/** Durations from call to settlement, by property. */
-export class SettleTimes {
-  readonly #slowest = new Map<string, number>();
-  #count = 0;
+interface Settlements {
+  resolved: number;
+  rejected: number;
+  slowestMs: number;
+}
 
-  note(name: string, elapsedMs: number): void {
-    this.#count += 1;
-    this.#slowest.set(name, Math.max(elapsedMs, this.#slowest.get(name) ?? 0));
+/** How awaited promises ended, by property: a property of which nothing resolves says nothing about data. */
+class SettlementCounts {
+  readonly #counts = new Map<string, Settlements>();
+
+  note(name: string, isResolved: boolean, elapsedMs: number): void {
+    const counts = this.#counts.get(name) ?? { resolved: 0, rejected: 0, slowestMs: 0 };
+    this.#counts.set(name, counts);
+    if (isResolved) counts.resolved += 1;
+    else counts.rejected += 1;
+    counts.slowestMs = Math.max(counts.slowestMs, elapsedMs);
   }
 
-  get count(): number {
-    return this.#count;
-  }
-
-  get slowest(): ReadonlyMap<string, number> {
-    return this.#slowest;
+  /** `120 promises, 75 % resolved, slowest 250 ms`; empty when there were none. */
+  describe(name: string): string {
+    const counts = this.#counts.get(name);
+    if (counts === undefined) return "";
+    const { resolved, rejected, slowestMs } = counts;
+    const share = Math.round((100 * resolved) / (resolved + rejected));
+    return `; ${resolved + rejected} promises, ${share} % resolved, slowest ${slowestMs.toFixed(0)} ms`;
   }
 }
 
-export const settleTimes = new SettleTimes();
+export const settlements = new SettlementCounts();
 
 /** How a promise ended. */
 export type Outcome<T> = { readonly value: T; readonly error?: undefined } | { readonly error: IscsiError };
 
 /** Waits for `promise`, which must settle within `limitMs`, with a value or an IscsiError. */
-export async function settled<T>(name: string, what: string, limitMs: number, promise: Promise<T>): Promise<Outcome<T>> {
+export async function settled<T>(
+  name: string,
+  what: string,
+  limitMs: number,
+  promise: Promise<T>,
+): Promise<Outcome<T>> {
   const startedAt = performance.now();
+  let isResolved = false;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`${what} did not settle within ${limitMs} ms`)), limitMs);
   });
   try {
-    return { value: await Promise.race([promise, late]) };
+    const value = await Promise.race([promise, late]);
+    isResolved = true;
+    return { value };
   } catch (error) {
     if (error instanceof IscsiError) return { error };
     throw new Error(`${what} threw something that is no IscsiError: ${String(error)}`, { cause: error });
   } finally {
     clearTimeout(timer);
-    settleTimes.note(name, performance.now() - startedAt);
+    settlements.note(name, isResolved, performance.now() - startedAt);
   }
 }
