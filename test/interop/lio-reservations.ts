@@ -17,6 +17,7 @@ import {
   reservationReserve,
   ScsiError,
   ScsiStatus,
+  SenseKey,
   write16,
 } from "node-iscsi";
 import { LIO, type LioMachine } from "./lio-machine.ts";
@@ -113,6 +114,10 @@ export function describeLioReservations(machine: () => LioMachine): void {
       expect((await other.executeWithRetry(readReservationKeys())).keys).to.deep.equal([THEIRS]);
       const data = randomBytes(BLOCK);
       await write(other, data);
+      // Told once, as UNIT ATTENTION, that it was fenced; not retried, and a conflict from then on.
+      const told = await write(holder, randomBytes(BLOCK)).catch((error) => error);
+      expect(told).to.be.instanceOf(ScsiError);
+      expect([told.senseKey, told.asc]).to.deep.equal([SenseKey.UnitAttention, 0x2a]);
       await expectConflict(write(holder, randomBytes(BLOCK)));
       expect(await isOnDisk(data)).to.equal(true);
     });

@@ -6,7 +6,7 @@ import { type ErrorContext, InvalidArgumentError, type IscsiError, ProtocolError
 import { FullFeaturePhase } from "./full-feature-phase.ts";
 import type { ParameterWishes } from "./negotiation.ts";
 import { openAndLogin, type PortalOptions } from "./open-and-login.ts";
-import { type CommandRunner, executeWithRetry } from "./retry.ts";
+import { type CommandRunner, executeWithRetry, isFencing } from "./retry.ts";
 import { testUnitReady } from "./scsi/test-unit-ready.ts";
 import { IscsiSession, type OpenPhase, UNIT_CHECK } from "./session.ts";
 import { DEFAULT_RECOVERY, type RecoveryOptions, type SessionHooks, type SessionOptions } from "./session-options.ts";
@@ -49,6 +49,8 @@ export interface ConnectOptions extends PortalOptions {
 }
 
 const DEFAULT_LOGIN_DEADLINE_MS = 15_000;
+/** Unit attention conditions of earlier sessions that a new one collects at most. */
+const MAX_OLD_ATTENTIONS = 10;
 
 /**
  * Logs in, waits until the LUN is ready (which collects pending UNIT ATTENTION conditions), and remembers which unit it is.
@@ -116,6 +118,7 @@ class Reconnector {
     try {
       this.#checkPortalGroup(phase);
       if (this.#options.probe === false) return phase;
+      if (this.#identity === undefined) await collectFencing(run);
       if (this.#isChecking) await this.checkUnit(run, phase.contextOf(UNIT_CHECK));
       else await run(testUnitReady());
       return phase;
@@ -166,4 +169,16 @@ function runnerOf(phase: FullFeaturePhase): CommandRunner {
     commandDeadlineMs: () => phase.options.commandDeadlineMs,
     onRetry: (error, attempt) => phase.options.hooks.onRetry?.(error, attempt),
   };
+}
+
+/** What befell an earlier session of this initiator is none of the new one's business: it has written nothing yet. */
+async function collectFencing(run: RunCommand): Promise<void> {
+  for (let count = 0; count < MAX_OLD_ATTENTIONS; count += 1) {
+    try {
+      await run(testUnitReady());
+      return;
+    } catch (error) {
+      if (!isFencing(error)) throw error;
+    }
+  }
 }

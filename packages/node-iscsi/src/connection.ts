@@ -7,9 +7,12 @@ import { AbortedError, type ErrorContext, formatPortal, IscsiError, TimeoutError
 import { DigestError, type Digests, Framer, type FramerSink } from "./framer.ts";
 import { Opcode, opcodeOf, paddingOf } from "./pdu/header.ts";
 import { decodeLoginResponse, LoginStage } from "./pdu/login.ts";
+import { allocateTransferBuffer } from "./transfer-buffer.ts";
 
 /** Size of the reused receive buffer of each connection. */
 const RECEIVE_BUFFER_BYTES = 256 * 1024;
+/** From this many missing bytes of a data segment on they are received at their place; below, the copy is cheaper than the system call. */
+const DIRECT_FROM_BYTES = 16 * 1024;
 /** Above this many unsent bytes the session starts no new command. */
 const CONGESTED_ABOVE_BYTES = 8 * 1024 * 1024;
 /** PDUs kept while nobody receives (between login and full feature phase); more is a peer gone mad. */
@@ -103,6 +106,10 @@ export class Connection implements SessionConnection {
   #backlog: ReceivedPdu[] = [];
   #waiter: { resolve(pdu: ReceivedPdu): void; reject(error: IscsiError): void } | undefined;
   #isCorked = false;
+  /** One buffer for the whole life of the connection: the framer copies out of it to where small pieces belong. */
+  readonly #receiveBuffer = allocateTransferBuffer(RECEIVE_BUFFER_BYTES);
+  /** The kernel fills the framer's destination, not our buffer. */
+  #isReceivingDirectly = false;
   #closeError: IscsiError | undefined;
   readonly #closed: Promise<void>;
 
@@ -122,8 +129,7 @@ export class Connection implements SessionConnection {
       port: options.port,
       noDelay: true,
       onread: {
-        // One buffer for the whole life of the connection: the framer copies out of it, straight to where data belongs.
-        buffer: Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES),
+        buffer: () => this.#nextBuffer(),
         callback: (bytes, buffer) => this.#receive(bytes, buffer),
       },
     });
@@ -173,7 +179,9 @@ export class Connection implements SessionConnection {
 
   /** SessionConnection: the PDU that is being received may still be on its way into `buffer`; from now on it goes nowhere. */
   abandonPlacement(buffer: Buffer): void {
-    this.framer.abandon(buffer);
+    // The kernel already has the address: only without the connection it cannot write there any more.
+    if (this.framer.abandon(buffer) && this.#isReceivingDirectly)
+      this.destroy(this.#transportError("the target sends data of a task that it said was over"));
   }
 
   /** True while so much is unsent that new commands should wait for `onDrain`. */
@@ -268,9 +276,19 @@ export class Connection implements SessionConnection {
     await this.#closed;
   }
 
+  /** Where the kernel puts what it receives next. */
+  #nextBuffer(): Uint8Array {
+    const place = this.framer.destination(DIRECT_FROM_BYTES);
+    this.#isReceivingDirectly = place !== undefined;
+    if (place !== undefined) return place;
+    const headerBytes = this.framer.bytesToLikelyData;
+    return headerBytes === undefined ? this.#receiveBuffer : this.#receiveBuffer.subarray(0, headerBytes);
+  }
+
   #receive(bytes: number, buffer: Uint8Array): boolean {
     this.#capture?.received(Buffer.from(buffer.buffer, buffer.byteOffset, bytes));
-    this.#guarded(() => this.framer.push(buffer as Buffer, bytes));
+    if (this.#isReceivingDirectly) this.#guarded(() => this.framer.advance(bytes));
+    else this.#guarded(() => this.framer.push(buffer as Buffer, bytes));
     // What the peer sends while the framer is paused waits in the kernel.
     return !this.framer.isPaused;
   }

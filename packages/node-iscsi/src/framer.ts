@@ -10,6 +10,9 @@ import {
   paddingOf,
 } from "./pdu/header.ts";
 
+/** A data segment of this size is one of a long transfer. */
+const LIKELY_LARGE_BYTES = 16 * 1024;
+
 /** What a framer reports to. Headers are valid during the call only; data belongs to the receiver. */
 export interface FramerSink {
   /**
@@ -66,6 +69,7 @@ export class Framer {
   #kept: Buffer[] = [];
   #keptBytes = 0;
   #failed = false;
+  #lastDataBytes = 0;
 
   constructor(sink: FramerSink, maxDataSegmentBytes: number) {
     this.#sink = sink;
@@ -109,10 +113,39 @@ export class Framer {
     }
   }
 
-  /** What is still missing of the data segment that goes into `buffer`, if one does, is thrown away. */
-  abandon(buffer: Buffer): void {
-    if (this.#part !== Part.Data || this.#data.buffer !== buffer.buffer) return;
+  /** What is still missing of the data segment that goes into `buffer` is thrown away. Returns whether there was one. */
+  abandon(buffer: Buffer): boolean {
+    if (this.#part !== Part.Data || this.#data.buffer !== buffer.buffer) return false;
     this.#data = Buffer.allocUnsafe(this.#data.length);
+    return true;
+  }
+
+  /**
+   * The rest of the data segment under way, if at least `atLeast` bytes of it are missing: bytes received straight into it, and told
+   * of by {@link advance}, need no copy.
+   */
+  destination(atLeast: number): Buffer | undefined {
+    if (this.#part !== Part.Data || this.#missing < atLeast || this.#isPaused || this.#failed) return undefined;
+    return this.#data.subarray(this.#data.length - this.#missing);
+  }
+
+  /** Bytes up to the end of the next header: after a large data segment another one is likely, whose data may go to its place. */
+  get bytesToLikelyData(): number | undefined {
+    if (!this.isAtBoundary || this.#lastDataBytes < LIKELY_LARGE_BYTES) return undefined;
+    return HEADER_BYTES + (this.#nextDigests.header ? DIGEST_BYTES : 0);
+  }
+
+  /** `bytes` were received into {@link destination}. @throws as {@link push} does. */
+  advance(bytes: number): void {
+    try {
+      const at = this.#data.length - this.#missing;
+      if (this.#digests.data) this.#crc = crc32c(this.#data.subarray(at, at + bytes), this.#crc);
+      this.#missing -= bytes;
+      if (this.#missing === 0) this.#endPart();
+    } catch (error) {
+      this.#failed = true;
+      throw error;
+    }
   }
 
   #keep(rest: Buffer): void {
@@ -200,6 +233,7 @@ export class Framer {
     if (!this.#begin(Part.Data, length)) {
       // RFC 7143 11.2: no data segment, no data digest.
       this.#begin(Part.Header, HEADER_BYTES);
+      this.#lastDataBytes = 0;
       this.#data = NO_DATA;
       this.#deliver();
       return;
@@ -212,6 +246,7 @@ export class Framer {
   }
 
   #endData(): void {
+    this.#lastDataBytes = this.#data.length;
     const padding = this.#begin(Part.Padding, paddingOf(this.#data.length));
     if (this.#digests.data) {
       if (!padding) this.#begin(Part.DataDigest, DIGEST_BYTES);

@@ -89,6 +89,27 @@ describe("Recovery", () => {
     expect(await recovery.join(lost, context, waiter())).to.equal("phase 4");
   });
 
+  it("waits longer after each failure, up to longestBackoffMs, and tells for how long", async () => {
+    const loginsAt: number[] = [];
+    const delays: number[] = [];
+    const establish = async () => {
+      loginsAt.push(performance.now());
+      throw cut;
+    };
+    const hooks: SessionHooks = {
+      onRecoveryAttemptFailed: (_error, _attempt, nextDelayMs) => delays.push(nextDelayMs),
+    };
+    const options = { ...quick, maxAttempts: 6, firstBackoffMs: 16, longestBackoffMs: 80 };
+    await errorOf(new Recovery(establish, options, hooks).join(lost, context, waiter(60_000)));
+    expect(delays.length).to.equal(6);
+    // Each is half of the back-off at least, and all of it at most: 16, 32, 64, 80, 80; none after the last login.
+    for (const [index, most] of [16, 32, 64, 80, 80, 0].entries())
+      expect(delays[index], `delay ${index + 1}`).to.be.within(most / 2, most);
+    // Timers may fire a little early.
+    for (const [index, at] of loginsAt.slice(1).entries())
+      expect(at - (loginsAt[index] as number), `wait ${index + 1}`).to.be.at.least((delays[index] as number) - 2);
+  });
+
   it("waits until DefaultTime2Wait has passed since the loss (RFC 7143 13.15)", async () => {
     const startedAt = performance.now();
     let loginAt = 0;

@@ -12,6 +12,7 @@ import {
   TimeoutError,
   TransportError,
 } from "./errors.ts";
+import { isFencing } from "./retry.ts";
 import type { RecoveryOptions, SessionHooks } from "./session-options.ts";
 
 /** Makes one attempt: TCP, login as reinstatement of the lost session, the check that the unit is still the same, and its adoption. */
@@ -39,6 +40,8 @@ const NOT_FOUND = 3;
 function isFinal(error: IscsiError): boolean {
   if (error instanceof LoginError)
     return error.statusClass !== 3 && !(error.statusClass === 2 && error.statusDetail === NOT_FOUND);
+  // Somebody fenced us off while we were away; who waits has to know, and a second login would not be told again.
+  if (isFencing(error)) return true;
   return (error instanceof ProtocolError && !(error instanceof SequenceError)) || error.code === "InvalidArgument";
 }
 

@@ -39,7 +39,8 @@ function retryKind(error: unknown, isIdempotent: boolean): "unit attention" | "b
 }
 
 /** 2Ah/03h to 05h: reservations preempted, released, registrations preempted. */
-function isFencing(error: ScsiError): boolean {
+export function isFencing(error: unknown): boolean {
+  if (!(error instanceof ScsiError) || error.senseKey !== SenseKey.UnitAttention) return false;
   return error.asc === 0x2a && (error.ascq ?? 0) >= 3 && (error.ascq ?? 0) <= 5;
 }
 

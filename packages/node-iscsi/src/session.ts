@@ -155,6 +155,8 @@ export class IscsiSession {
 
   /** After the unit said that it, or the list of units, has changed. */
   async #checkUnit(options: ExecuteOptions): Promise<void> {
+    // Which units the other LUNs are was never asked.
+    if (options.lun !== undefined && options.lun !== this.lun) return;
     const run: RunCommand = (command) => this.#execute(command, options);
     try {
       await this.#reconnection?.checkUnit(run, this.contextOf(UNIT_CHECK));

@@ -80,13 +80,13 @@ export class ScsiTask {
   /** Checks and counts a Data-In whose bytes already are in place (RFC 7143 11.7). */
   acceptData(pdu: DataInPdu): void {
     const room = this.request.dataIn?.length ?? 0;
+    if (pdu.dataSn !== this.#expectedDataSn)
+      throw new SequenceError(`Data-In has DataSN ${pdu.dataSn}, expected ${this.#expectedDataSn}`, this.context);
     // DataPDUInOrder and DataSequenceInOrder are Yes: a gap would leave stale memory in the caller's buffer.
     if (pdu.bufferOffset !== this.#received || pdu.bufferOffset + pdu.dataSegmentLength > room)
       throw this.#protocolError(
         `Data-In at offset ${pdu.bufferOffset} with ${pdu.dataSegmentLength} bytes; ${this.#received} of ${room} were received`,
       );
-    if (pdu.dataSn !== this.#expectedDataSn)
-      throw new SequenceError(`Data-In has DataSN ${pdu.dataSn}, expected ${this.#expectedDataSn}`, this.context);
     this.#expectedDataSn += 1;
     this.#received += pdu.dataSegmentLength;
   }

@@ -51,7 +51,8 @@ export const COMMON_HELP = `Connection options:
       --json                      print the result as JSON
   -h, --help                      this text
 
-Exit status: 0 done, 1 failed, 2 wrong arguments, 130 interrupted.`;
+Exit status: 0 done, 1 failed, 2 wrong arguments, 130 interrupted (SIGINT), 143 ended (SIGTERM), 141 whoever read our
+output left early.`;
 
 type ParsedCommand<T extends Options> = ReturnType<
   typeof parseArgs<{ args: string[]; options: T & typeof COMMON_OPTIONS; allowPositionals: true; strict: true }>
@@ -151,6 +152,11 @@ function chapCredentials(url: ReturnType<typeof parseTargetUrl>, values: CommonV
   fromFile("chap-target-secret-file", "NODE_ISCSI_CHAP_TARGET_SECRET");
   const user = values["chap-user"];
   const targetUser = values["chap-target-user"];
+  checkSecret(user ?? url.chapUser, environment["NODE_ISCSI_CHAP_SECRET"], "", "NODE_ISCSI_CHAP_SECRET");
+  const theirs = targetUser ?? url.chapTargetUser;
+  if (theirs !== undefined && user === undefined && url.chapUser === undefined)
+    throw new UsageError("--chap-target-user needs --chap-user too: the target proves itself only to whom it knows");
+  checkSecret(theirs, environment["NODE_ISCSI_CHAP_TARGET_SECRET"], "target-", "NODE_ISCSI_CHAP_TARGET_SECRET");
   return chapOfUrl(
     {
       ...url,
@@ -161,11 +167,28 @@ function chapCredentials(url: ReturnType<typeof parseTargetUrl>, values: CommonV
   );
 }
 
+/** RFC 7143 12.1.3: 96 bits. */
+const MIN_SECRET_BYTES = 12;
+
+function checkSecret(user: string | undefined, secret: string | undefined, whose: "" | "target-", variable: string) {
+  if (user === undefined) return;
+  const option = `--chap-${whose}secret-file`;
+  if (secret === undefined || secret === "")
+    throw new UsageError(`the secret of the CHAP user ${user} is missing; give ${option} FILE or set ${variable}`);
+  const bytes = Buffer.byteLength(secret);
+  if (bytes < MIN_SECRET_BYTES)
+    throw new UsageError(
+      `the secret of the CHAP user ${user} has ${bytes} bytes and needs at least ${MIN_SECRET_BYTES} (RFC 7143 12.1.3); choose a longer one on both sides`,
+    );
+}
+
 function firstLine(file: string, option: string): string {
   try {
     return readFileSync(file, "utf8").split(/\r?\n/, 1)[0] ?? "";
   } catch (error) {
-    throw new UsageError(`${option}: ${(error as Error).message}; give a file that holds the secret in its first line`);
+    throw new UsageError(
+      `${option}: ${file} cannot be read (${(error as NodeJS.ErrnoException).code}); give a file that holds the secret in its first line`,
+    );
   }
 }
 

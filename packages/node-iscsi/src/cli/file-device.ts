@@ -1,41 +1,55 @@
-// A plain file with the four methods that the streams of this package need of a block device, so that files are read and written in parallel too.
+// A file or a block device of this machine with the methods that the streams of this package need, so that files are read and written in parallel too.
+import type { BigIntStats } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import type { BlockDevice } from "../block-device.ts";
 
-/** What {@link createReadStream} and {@link createWriteStream} use. */
+/** What `createReadStream` and `createWriteStream` use. */
 export type StreamableDevice = Pick<
   BlockDevice,
   "sizeBytes" | "blockSize" | "read" | "write" | "writeZeroes" | "flush"
 >;
 
-/** A regular file; any offset, any length. */
+/** Two of these are equal when they are the same bytes, under whatever names (links, device nodes); undefined when that does no harm. */
+export function identityOf(status: BigIntStats): string | undefined {
+  if (status.isBlockDevice()) return `device ${status.rdev}`;
+  return status.isFile() || status.isFIFO() ? `file ${status.dev}:${status.ino}` : undefined;
+}
+
+/** Any offset, any length. */
 export class FileDevice implements StreamableDevice {
   readonly blockSize = 1;
   readonly sizeBytes: number;
+  readonly identity: string | undefined;
   readonly #file: FileHandle;
+  readonly #isRegular: boolean;
+  /** True when we cut the file: what we have not written since reads as zeros. */
+  #isCut = false;
 
-  private constructor(file: FileHandle, sizeBytes: number) {
+  private constructor(file: FileHandle, sizeBytes: number, status: BigIntStats) {
     this.#file = file;
     this.sizeBytes = sizeBytes;
+    this.identity = identityOf(status);
+    this.#isRegular = status.isFile();
   }
 
-  /** Undefined when it is no regular file: pipes and devices have no size, and are read from the beginning. */
-  static async toRead(path: string): Promise<FileDevice | undefined> {
-    // Before it is opened: a pipe that is opened and closed is lost to the writer at its other end.
-    const status = await stat(path);
-    return status.isFile() ? new FileDevice(await open(path, "r"), status.size) : undefined;
+  /** A regular file. */
+  static async toRead(path: string): Promise<FileDevice> {
+    const file = await open(path, "r");
+    const status = await file.stat({ bigint: true });
+    return new FileDevice(file, Number(status.size), status);
   }
 
-  /** Created when missing; an existing file is kept up to `keepBytes` and cut there. */
-  static async toWrite(path: string, keepBytes: number): Promise<FileDevice> {
+  /** A regular file, created when missing, or a block device. Nothing is changed yet: see {@link cut}. */
+  static async toWrite(path: string): Promise<FileDevice> {
     const file = await openOrCreate(path);
-    try {
-      if ((await file.stat()).isFile()) await file.truncate(keepBytes);
-      return new FileDevice(file, Number.MAX_SAFE_INTEGER);
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+    return new FileDevice(file, Number.MAX_SAFE_INTEGER, await file.stat({ bigint: true }));
+  }
+
+  /** Keeps `keepBytes` of a regular file. A block device keeps all it has. */
+  async cut(keepBytes: number): Promise<void> {
+    if (!this.#isRegular) return;
+    await this.#file.truncate(keepBytes);
+    this.#isCut = true;
   }
 
   async read(offset: number, length: number): Promise<Buffer> {
@@ -53,8 +67,10 @@ export class FileDevice implements StreamableDevice {
       done += (await this.#file.write(data, done, data.length - done, offset + done)).bytesWritten;
   }
 
-  /** A hole: the file was cut before, so that nothing stands there yet. */
-  async writeZeroes(): Promise<void> {}
+  /** Leaves a hole where nothing can stand yet; anywhere else old data would show through it. */
+  async writeZeroes(offset: number, length: number): Promise<void> {
+    if (!this.#isCut) await this.write(offset, Buffer.alloc(length));
+  }
 
   async flush(): Promise<void> {
     await this.#file.sync();
@@ -62,11 +78,21 @@ export class FileDevice implements StreamableDevice {
 
   /** Makes a hole at the end part of the file. */
   async setSize(sizeBytes: number): Promise<void> {
-    if ((await this.#file.stat()).isFile()) await this.#file.truncate(sizeBytes);
+    if (this.#isRegular) await this.#file.truncate(sizeBytes);
   }
 
   async close(): Promise<void> {
     await this.#file.close();
+  }
+}
+
+/** What stands at a path; undefined when nothing does. */
+export async function statusOf(path: string): Promise<BigIntStats | undefined> {
+  try {
+    return await stat(path, { bigint: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return undefined;
   }
 }
 

@@ -1,8 +1,8 @@
 // node-iscsi inq: what a logical unit says about itself, standard INQUIRY data or a vital product data page.
-import { inquiry, inquiryVpd } from "../scsi/inquiry.ts";
-import { type CliCommand, parseCommand, UsageError, unitArguments } from "./arguments.ts";
+import { type InquiryData, inquiry, inquiryVpd } from "../scsi/inquiry.ts";
+import { type CliCommand, parseCommand, type UnitArguments, UsageError, unitArguments } from "./arguments.ts";
 import { decodePage, deviceTypeName, fieldsOf, pageTitle } from "./inquiry-text.ts";
-import { print, printFields, printJson } from "./output.ts";
+import { note, print, printFields, printJson } from "./output.ts";
 import { withLogin } from "./unprobed-login.ts";
 
 const HELP = `node-iscsi inq: asks a disk what it is (SCSI INQUIRY).
@@ -28,6 +28,30 @@ function parsePage(text: string | undefined, evpd: string | undefined): number |
   return page;
 }
 
+/** SPC-4 table 137: INQUIRY is answered for LUNs that do not exist as well. */
+const NO_SUCH_LUN = 3;
+
+function statusOf({ peripheralQualifier }: InquiryData, { lun, targetName }: UnitArguments): number {
+  if (peripheralQualifier !== NO_SUCH_LUN) return 0;
+  note(`node-iscsi inq: ${targetName} has no LUN ${lun}; "node-iscsi ls -s" lists those it has`);
+  return 1;
+}
+
+async function printPage(page: number, unit: UnitArguments, isJson: boolean, signal: AbortSignal): Promise<number> {
+  return withLogin(unit, signal, async (execute) => {
+    // Trap: for a LUN that does not exist tgtd answers with the page of another unit.
+    const status = statusOf(await execute(inquiry(), unit.lun), unit);
+    if (status !== 0) return status;
+    const decoded = decodePage(page, await execute(inquiryVpd(page), unit.lun));
+    if (isJson) printJson({ page, ...decoded });
+    else {
+      print(`page ${pageTitle(page)}`);
+      printFields(fieldsOf(decoded), "  ");
+    }
+    return 0;
+  });
+}
+
 async function run(args: readonly string[], signal: AbortSignal): Promise<number> {
   const { values, positionals } = parseCommand(
     args,
@@ -36,16 +60,7 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<number
   );
   const page = parsePage(values.page, values.evpd);
   const unit = unitArguments(positionals[0] ?? "", values);
-  if (page !== undefined) {
-    const data = await withLogin(unit, signal, (execute) => execute(inquiryVpd(page), unit.lun));
-    const decoded = decodePage(page, data);
-    if (values.json === true) printJson({ page, ...decoded });
-    else {
-      print(`page ${pageTitle(page)}`);
-      printFields(fieldsOf(decoded), "  ");
-    }
-    return 0;
-  }
+  if (page !== undefined) return printPage(page, unit, values.json === true, signal);
   const data = await withLogin(unit, signal, (execute) => execute(inquiry(), unit.lun));
   if (values.json === true) printJson(data);
   else {
@@ -61,7 +76,7 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<number
       ...(descriptors === "" ? [] : [["version descriptors", descriptors] as const]),
     ]);
   }
-  return 0;
+  return statusOf(data, unit);
 }
 
 export const inq: CliCommand = { name: "inq", summary: "ask a disk what it is", help: HELP, run };

@@ -6,6 +6,7 @@ import { readCapacity10, readCapacity16 } from "../scsi/read-capacity.ts";
 import { reportLuns } from "../scsi/report-luns.ts";
 import { SenseKey } from "../scsi/sense.ts";
 import { type CliCommand, type PortalArguments, parseCommand, portalArguments } from "./arguments.ts";
+import { explain, loggingIn } from "./explain.ts";
 import { deviceTypeName } from "./inquiry-text.ts";
 import { formatBytes, note, print, printJson } from "./output.ts";
 import { type RunOnLun, withLogin } from "./unprobed-login.ts";
@@ -105,7 +106,7 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<number
   const portal = portalArguments(positionals[0] ?? "", values);
   const targets: TargetListing[] = [];
   // No address in the answer means: the one that was asked (RFC 7143 appendix C).
-  for (const { targetName, portals } of await discover({ ...portal, signal }))
+  for (const { targetName, portals } of await loggingIn(portal, discover({ ...portal, signal })))
     targets.push({
       targetName,
       portals: portals.length > 0 ? portals : [{ address: portal.address, port: portal.port ?? 3260, tpgt: undefined }],
@@ -117,9 +118,9 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<number
       target.luns = await listUnits({ ...portal, targetName: target.targetName }, signal);
     } catch (error) {
       if (!(error instanceof IscsiError) || signal.aborted) throw error;
-      target.error = error.message;
+      target.error = explain(error);
       status = 1;
-      note(`node-iscsi ls: ${error.message}`);
+      note(`node-iscsi ls: ${target.error}`);
     }
   }
   if (values.json === true) printJson(targets);

@@ -1,16 +1,18 @@
 // Entry of the node-iscsi command: finds the subcommand, explains errors in one line, turns Ctrl-C into an orderly end.
-import { InvalidArgumentError } from "../errors.ts";
-import { type CliCommand, COMMON_HELP, UsageError } from "./arguments.ts";
+import { readFileSync } from "node:fs";
+import { constants } from "node:os";
+import { type CliCommand, COMMON_HELP } from "./arguments.ts";
 import { dd } from "./dd.ts";
+import { explain, isUsage } from "./explain.ts";
 import { inq } from "./inq.ts";
 import { ls } from "./ls.ts";
-import { note, print } from "./output.ts";
+import { note, print, printed } from "./output.ts";
 import { perf } from "./perf.ts";
 
 const COMMANDS: readonly CliCommand[] = [ls, inq, dd, perf];
 
-/** Exit status of a shell's command that SIGINT ended. */
-const INTERRUPTED = 130;
+/** Exit status of a command that a signal ended, as shells have it: 130 SIGINT, 141 SIGPIPE, 143 SIGTERM. */
+const statusOfSignal = (signal: NodeJS.Signals) => 128 + constants.signals[signal];
 
 const OVERVIEW = `node-iscsi: iSCSI from the command line, without root and without a kernel module.
 
@@ -19,7 +21,13 @@ Usage: node-iscsi COMMAND ...
 ${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(6)}${summary}`).join("\n")}
 
 A disk is named by a URL: iscsi://[user@]host[:port]/target-name/lun
-Begin with "node-iscsi ls -s iscsi://host"; "node-iscsi COMMAND --help" explains each.`;
+Begin with "node-iscsi ls -s iscsi://host"; "node-iscsi COMMAND --help" explains each,
+"node-iscsi --version" says which one this is.`;
+
+/** Beside the sources as well as beside what is built of them. */
+function version(): string {
+  return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
+}
 
 /** Runs the command line `args`; resolves with the exit status. Never throws. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -28,6 +36,10 @@ export async function main(args: readonly string[]): Promise<number> {
     if (name !== undefined) print(OVERVIEW);
     else process.stderr.write(`${OVERVIEW}\n`);
     return name === undefined ? 2 : 0;
+  }
+  if (name === "--version") {
+    print(version());
+    return 0;
   }
   const command = COMMANDS.find((each) => each.name === name);
   if (command === undefined) {
@@ -43,47 +55,44 @@ export async function main(args: readonly string[]): Promise<number> {
 
 async function runCommand(command: CliCommand, args: readonly string[]): Promise<number> {
   const interrupt = new AbortController();
+  let ended: NodeJS.Signals | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
     // The second one does not wait for the target any more.
-    if (interrupt.signal.aborted) process.exit(INTERRUPTED);
+    if (interrupt.signal.aborted) process.exit(statusOfSignal(signal));
+    ended = signal;
     interrupt.abort(new Error(`interrupted by ${signal}`));
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
-  // `node-iscsi ls ... | head -1`: nobody reads on, and that is no failure of ours.
+  // `node-iscsi ls ... | head -1`: nobody reads on. We end as any Unix command does, without a word and with SIGPIPE's status.
+  const onReaderGone = () => {
+    ended ??= "SIGPIPE";
+    interrupt.abort();
+  };
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") interrupt.abort(error);
-    else note(`node-iscsi ${command.name}: writing to stdout failed: ${error.message}`);
+    if (error.code === "EPIPE") onReaderGone();
+    else if (!interrupt.signal.aborted) note(`node-iscsi ${command.name}: writing to stdout failed: ${error.message}`);
   });
+  // Nobody is left to be told.
+  process.stderr.on("error", () => undefined);
   try {
-    return await command.run(args, interrupt.signal);
+    const status = await command.run(args, interrupt.signal);
+    // An error of what was printed last shows only when it has been written.
+    await printed();
+    return ended === "SIGPIPE" ? statusOfSignal(ended) : status;
   } catch (error) {
-    const isUsage = error instanceof UsageError || error instanceof InvalidArgumentError;
-    if (interrupt.signal.aborted) {
-      note(`node-iscsi ${command.name}: ${interrupt.signal.reason.message}`);
-      return INTERRUPTED;
+    // Of standard output or of a pipe that --of names.
+    if ((error as NodeJS.ErrnoException).code === "EPIPE") onReaderGone();
+    if (ended === undefined) {
+      note(
+        `node-iscsi ${command.name}: ${explain(error)}${isUsage(error) ? ` (see node-iscsi ${command.name} --help)` : ""}`,
+      );
+      return isUsage(error) ? 2 : 1;
     }
-    const message = error instanceof Error ? error.message : String(error);
-    note(`node-iscsi ${command.name}: ${message}${isUsage ? ` (see node-iscsi ${command.name} --help)` : hint(error)}`);
-    return isUsage ? 2 : 1;
+    if (ended !== "SIGPIPE") note(`node-iscsi ${command.name}: ${interrupt.signal.reason.message}`);
+    return statusOfSignal(ended);
   } finally {
     process.removeListener("SIGINT", onSignal);
     process.removeListener("SIGTERM", onSignal);
   }
-}
-
-/** What to try next, where that is known. */
-function hint(error: unknown): string {
-  const code = String((error as { code?: unknown }).code);
-  const reason = error instanceof Error ? error.message : "";
-  if (code === "Login" && (error as { statusClass?: number }).statusClass === 2) {
-    const detail = (error as { statusDetail?: number }).statusDetail;
-    if (detail === 1) return "; check --chap-user and its secret";
-    if (detail === 2) return "; the target does not let this --initiator-name in";
-    if (detail === 3) return '; "node-iscsi ls" lists the targets of this portal';
-  }
-  if (/ECONNREFUSED/.test(reason)) return "; is a target running there, and is this its port?";
-  if (/ENOTFOUND|EAI_AGAIN/.test(reason)) return "; check the host name";
-  if (code === "Timeout") return "; check the network, or give more --timeout";
-  return "";
 }

@@ -1,8 +1,17 @@
 // What the command prints: results on stdout, everything else on stderr, sizes and rates as people read them.
 
+let lastPrint = Promise.resolve();
+
 /** A line for whoever asked; on stdout. What a target says may hold terminal commands: control characters become question marks. */
 export function print(text: string): void {
-  process.stdout.write(`${text.replace(/[^\P{Cc}\n]/gu, "?")}\n`);
+  lastPrint = new Promise((resolve) => {
+    process.stdout.write(`${text.replace(/[^\P{Cc}\n]/gu, "?")}\n`, () => resolve());
+  });
+}
+
+/** Resolves when all that was printed is written, or cannot be. */
+export function printed(): Promise<void> {
+  return lastPrint;
 }
 
 /** Progress, summaries and errors; on stderr, so that they do not mix with data. */

@@ -1,7 +1,6 @@
 // node-iscsi perf: how many commands a second a disk takes, and how long each one lasts.
 import { randomFillSync } from "node:crypto";
 import { createHistogram } from "node:perf_hooks";
-import { connect } from "../connect.ts";
 import { read16 } from "../scsi/read-16.ts";
 import { write16 } from "../scsi/write-16.ts";
 import type { IscsiSession } from "../session.ts";
@@ -14,6 +13,7 @@ import {
   UsageError,
   unitArguments,
 } from "./arguments.ts";
+import { openDisk } from "./open-disk.ts";
 import { formatBytes, formatRate, note, print, printJson } from "./output.ts";
 
 const HELP = `node-iscsi perf: measures a disk with many small commands at once.
@@ -175,9 +175,8 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<number
   const { values, positionals } = parseCommand(args, OPTIONS, ["iscsi://host[:port]/target-name/lun"]);
   const load = parseLoad(values);
   const unit = unitArguments(positionals[0] ?? "", values);
-  const session = await connect({ ...unit, maxOutstandingCommands: load.requests, signal });
+  const { session, device } = await openDisk(unit, load.requests, signal);
   try {
-    const device = await session.blockDevice({ signal });
     const measurement = new Measurement(session, load, device);
     const isJson = values.json === true;
     const { operation } = summaryOf(measurement, load);

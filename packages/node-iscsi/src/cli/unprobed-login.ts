@@ -2,6 +2,7 @@
 import { connect } from "../connect.ts";
 import type { ScsiCommand } from "../scsi/command.ts";
 import type { PortalArguments } from "./arguments.ts";
+import { loggingIn } from "./explain.ts";
 
 /** Runs a command on a LUN, with the usual retries. */
 export type RunOnLun = <T>(command: ScsiCommand<T>, lun: number) => Promise<T>;
@@ -12,7 +13,7 @@ export async function withLogin<T>(
   signal: AbortSignal,
   work: (run: RunOnLun) => Promise<T>,
 ): Promise<T> {
-  const session = await connect({ ...portal, signal, probe: false, recovery: false });
+  const session = await loggingIn(portal, connect({ ...portal, signal, probe: false, recovery: false }));
   try {
     return await work((command, lun) => session.executeWithRetry(command, { lun, signal }));
   } finally {

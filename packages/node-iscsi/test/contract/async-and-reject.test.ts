@@ -1,8 +1,8 @@
 // What a target says unasked: Asynchronous Message (RFC 7143 11.9) and Reject (11.17).
 import { expect } from "chai";
-import { type AsyncMessagePdu, ProtocolError, TransportError, testUnitReady, write16 } from "node-iscsi";
+import { type AsyncMessagePdu, connect, ProtocolError, TransportError, testUnitReady, write16 } from "node-iscsi";
 import { NO_TAG, OPCODE } from "./raw-pdus.ts";
-import { errorOf, type OpenSession, withSession } from "./scripted-target.ts";
+import { errorOf, type OpenSession, optionsFor, withSession, withTarget } from "./scripted-target.ts";
 
 const ScsiEvent = 0;
 const LogoutRequest = 1;
@@ -11,6 +11,9 @@ const SessionDrop = 3;
 const NegotiationRequest = 4;
 const TaskTermination = 5;
 const VendorEvent = 255;
+
+/** What the scripted target says of itself, but for DefaultTime2Wait. */
+const AGREEABLE = ["HeaderDigest=None", "DataDigest=None", "MaxRecvDataSegmentLength=8192"];
 
 /** A session whose hook collects Asynchronous Messages. */
 function withEvents(body: (open: OpenSession, events: AsyncMessagePdu[]) => Promise<void>): Promise<void> {
@@ -75,6 +78,33 @@ describe("contract: Asynchronous Message", () => {
         const error = await failed;
         expect(error).to.be.instanceOf(TransportError);
         expect(error.message).to.contain("drops the connection");
+      }));
+
+  for (const [title, event] of [
+    ["this connection", ConnectionDrop],
+    ["all connections", SessionDrop],
+  ] as const)
+    it(`7.5, 11.9.1: after the drop of ${title} the next login waits the Parameter2 seconds of the message`, () =>
+      withTarget(async (target) => {
+        const options = { probe: false, recovery: { firstBackoffMs: 1 } };
+        const connecting = connect(optionsFor(target, options));
+        const first = await target.accept();
+        await first.login({ keys: [...AGREEABLE, "DefaultTime2Wait=0"] });
+        const session = await connecting;
+        try {
+          const done = session.execute(testUnitReady());
+          await first.expect(OPCODE.scsiCommand);
+          const droppedAt = performance.now();
+          first.asyncMessage(event, [0, 1, 20]);
+          const second = await target.accept();
+          // A load on this machine can only add to it. Timers may fire a little early.
+          expect(performance.now() - droppedAt).to.be.at.least(998);
+          await second.login();
+          second.respond(await second.expect(OPCODE.scsiCommand));
+          await done;
+        } finally {
+          session.destroy();
+        }
       }));
 
   for (const [title, event] of [

@@ -4,6 +4,7 @@ import { expect } from "chai";
 import {
   AbortedError,
   type BlockDevice,
+  type ByteRange,
   type ConnectOptions,
   compareAndWrite,
   connect,
@@ -14,7 +15,6 @@ import {
   RecoveryError,
   type TargetFaults,
   type TargetLimits,
-  TimeoutError,
   TransportError,
 } from "node-iscsi";
 
@@ -22,6 +22,8 @@ const MIB = 1024 * 1024;
 const SIZE = 32 * MIB;
 const targetName = "iqn.2026-11.test:recovery";
 const WRITE_16 = 0x8a;
+/** iSCSI opcode of a SCSI Response. */
+const SCSI_RESPONSE = 0x21;
 
 interface Bench {
   readonly target: IscsiTarget;
@@ -79,6 +81,10 @@ async function stored(target: IscsiTarget, offset: number, bytes: number): Promi
   return data;
 }
 
+function bytesOf(ranges: readonly ByteRange[]): number {
+  return ranges.reduce((bytes, range) => bytes + range.lengthBytes, 0);
+}
+
 /** A session whose target is closed, and replaced by one with other storage on the same port. */
 async function withSuccessor(
   backing: { memoryBytes: number },
@@ -99,43 +105,37 @@ async function withSuccessor(
 }
 
 describe("recovery that succeeds", () => {
+  const digests = { headerDigest: "CRC32C", dataDigest: "CRC32C" } as const;
+  const busyLogins = { refuseLogin: { times: 2, statusClass: 3, statusDetail: 1 } };
   const cuts: [string, TargetFaults, ConnectOptions["wishes"]?][] = [
     ["the status of a write is lost", { executesButDropsStatus: { opcode: WRITE_16, after: 3 } }],
     ["the connection drops before a write is run", { dropsBeforeExecution: { opcode: WRITE_16, after: 3 } }],
     ["the connection drops three times", { dropsBeforeExecution: { opcode: WRITE_16, after: 1, times: 3 } }],
-    ["half a status header arrives", { dropsInsidePdu: { opcode: 0x21, after: 12 } }],
-    ["a response is lost and the next shows the gap", { dropAfterBytesSent: { after: 2000 } }],
-    [
-      "a header digest is wrong",
-      { headerDigestError: { opcode: 0x21, after: 12 } },
-      { headerDigest: "CRC32C", dataDigest: "CRC32C" },
-    ],
-    ["the first logins are refused as busy", { dropsBeforeExecution: { opcode: WRITE_16, after: 2 } }],
+    ["half a status header arrives", { dropsInsidePdu: { opcode: SCSI_RESPONSE, after: 12 } }],
+    ["a response is lost and the next shows the gap", { losesPdu: { opcode: SCSI_RESPONSE, after: 7 } }],
+    ["the connection drops after so many bytes", { dropAfterBytesSent: { after: 2000 } }],
+    ["a header digest is wrong", { headerDigestError: { opcode: SCSI_RESPONSE, after: 12 } }, digests],
+    ["the first new logins are refused", { dropsBeforeExecution: { opcode: WRITE_16, after: 2 }, ...busyLogins }],
   ];
   for (const [title, faults, wishes] of cuts)
     it(`16 writes and their read-back survive when ${title}`, () =>
-      withBench(
-        async ({ target, options, events }) => {
-          const { session, device } = await open({ ...options, wishes });
-          Object.assign(target.faults, faults);
-          const data = randomBytes(4 * MIB);
-          const piece = data.length / 16;
-          await Promise.all(
-            Array.from({ length: 16 }, (_, at) =>
-              device.write(at * piece, data.subarray(at * piece, (at + 1) * piece)),
-            ),
-          );
-          expect((await device.read(0, data.length)).equals(data)).to.equal(true);
-          expect((await stored(target, 0, data.length)).equals(data)).to.equal(true);
-          expect(events.filter((event) => event === "lost").length).to.be.at.least(1);
-          expect(events.filter((event) => event.startsWith("recovered")).length).to.be.at.least(1);
-          await session.logout();
-          expect(events.at(-1)).to.equal("closed");
-        },
-        title.includes("refused")
-          ? { faults: { refuseLogin: { after: 1, times: 2, statusClass: 3, statusDetail: 1 } } }
-          : {},
-      ));
+      withBench(async ({ target, options, events }) => {
+        const { session, device } = await open({ ...options, wishes });
+        Object.assign(target.faults, faults);
+        const data = randomBytes(4 * MIB);
+        const piece = data.length / 16;
+        await Promise.all(
+          Array.from({ length: 16 }, (_, at) => device.write(at * piece, data.subarray(at * piece, (at + 1) * piece))),
+        );
+        expect((await device.read(0, data.length)).equals(data)).to.equal(true);
+        expect((await stored(target, 0, data.length)).equals(data)).to.equal(true);
+        expect(events.filter((event) => event === "lost").length).to.be.at.least(1);
+        expect(events.filter((event) => event.startsWith("recovered")).length).to.be.at.least(1);
+        const refused = events.filter((event) => event === "Login").length;
+        expect(refused).to.equal(faults.refuseLogin?.times ?? 0);
+        await session.logout();
+        expect(events.at(-1)).to.equal("closed");
+      }));
 
   it("reads are sent again when their data digest is wrong", () =>
     withBench(async ({ target, options, events }) => {
@@ -160,7 +160,7 @@ describe("recovery that succeeds", () => {
         expect(events).to.include("lost");
         await session.logout();
       },
-      { options: { keepaliveIntervalMs: 30, keepaliveDeadlineMs: 50 } },
+      { options: { keepaliveIntervalMs: 50, keepaliveDeadlineMs: 500 } },
     ));
 
   it("a target that asks for a logout gets it after what is outstanding; the next command logs in again", () =>
@@ -220,21 +220,26 @@ describe("recovery that fails", () => {
       await session.logout();
     }));
 
-  it("the deadline bounds everything, and the error says which bytes are written, unknown and untouched", () =>
+  it("the error says which bytes are written, unknown and untouched, and it is so", () =>
     withBench(
       async ({ target, options }) => {
-        const { device, session } = await open(options);
+        const { device, session } = await open({
+          ...options,
+          recovery: { firstBackoffMs: 1, longestBackoffMs: 2, maxAttempts: 3 },
+        });
+        // 64 commands, 16 at a time: of the 21 that were run 5 at least are acknowledged, 20 at most; 36 at most were sent.
         target.faults.executesButDropsStatus = { opcode: WRITE_16, after: 20 };
         target.faults.refuseLogin = { statusClass: 3, statusDetail: 1 };
-        const data = randomBytes(SIZE);
+        const bytes = 64 * 128 * 512;
+        const data = randomBytes(bytes);
         const error = await errorOf(device.write(0, data));
-        expect(error).to.be.instanceOf(TimeoutError);
+        expect(error).to.be.instanceOf(RecoveryError);
         expect(error.message).to.contain("bytes were written");
         const { written, unknown, untouched } = error.onDisk ?? { written: [], unknown: [], untouched: [] };
-        const sum = [...written, ...unknown, ...untouched].reduce((bytes, range) => bytes + range.lengthBytes, 0);
-        expect(sum).to.equal(SIZE);
-        expect(written).to.not.deep.equal([]);
-        expect(untouched).to.not.deep.equal([]);
+        expect(bytesOf([...written, ...unknown, ...untouched])).to.equal(bytes);
+        expect(bytesOf(written) / 65_536).to.be.within(5, 20);
+        expect(bytesOf(unknown) / 65_536).to.be.within(1, 16);
+        expect(bytesOf(untouched) / 65_536).to.be.at.least(64 - 36);
         for (const { offsetBytes, lengthBytes } of written) {
           const part = data.subarray(offsetBytes, offsetBytes + lengthBytes);
           expect((await stored(target, offsetBytes, lengthBytes)).equals(part)).to.equal(true);
@@ -243,7 +248,7 @@ describe("recovery that fails", () => {
           expect((await stored(target, offsetBytes, lengthBytes)).equals(Buffer.alloc(lengthBytes))).to.equal(true);
         session.destroy();
       },
-      { options: { commandDeadlineMs: 400 } },
+      { limits: { maximumTransferBlocks: 128 } },
     ));
 
   it("a refused login ends it at once with the reason", () =>

@@ -191,11 +191,12 @@ describe("redirects", () => {
   });
 
   it("stay within the deadline", async () => {
-    const first = await redirecting(`127.0.0.1:${await listenSilently()}`);
-    const startedAt = performance.now();
-    const error = await errorOf(connect({ ...optionsFor(first.port), deadlineMs: 300 }));
+    let port = await listenSilently();
+    for (let hop = 1; hop <= 4; hop += 1) port = (await redirecting(`127.0.0.1:${port}`)).port;
+    const error = (await errorOf(connect({ ...optionsFor(port), deadlineMs: 1000 }))) as TimeoutError;
     expect(error).to.be.instanceOf(TimeoutError);
-    expect(performance.now() - startedAt).to.be.lessThan(2000);
+    // The last address got what four TCP connections and logins had left over, and no deadline of its own.
+    expect(error.deadlineMs).to.be.below(1000);
   });
 });
 
@@ -219,7 +220,8 @@ describe("portals", () => {
     const portals = [at((await unavailable()).port), at(await listenSilently()), at(good.port)];
     const startedAt = performance.now();
     await expectSession(connect({ ...optionsFor(await closedPort()), portals, deadlineMs: 2000 }));
-    expect(performance.now() - startedAt).to.be.within(900, 1900);
+    // The silent one got half of what was left, one share of two. That it did not get all of it shows in the session.
+    expect(performance.now() - startedAt).to.be.at.least(990);
   });
 
   it("are not tried after a refused authentication or an unknown target", async () => {

@@ -1,45 +1,17 @@
 // The node-iscsi command as an operator runs it: against tgtd and our own target, and beside libiscsi's tools.
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect } from "chai";
 import { IscsiTarget } from "node-iscsi";
+import { cli, outcomeOf, start } from "./cli-command.ts";
 import { Tgtd } from "./tgtd.ts";
 
 const run = promisify(execFile);
 const MIB = 1024 * 1024;
-const ENTRY = fileURLToPath(new URL("../../src/cli/node-iscsi.ts", import.meta.url));
-
-function start(args: readonly string[], environment: NodeJS.ProcessEnv = {}): ChildProcess {
-  return spawn(process.execPath, ["--import=tsx", "--conditions=source", ENTRY, ...args], {
-    env: { ...process.env, NODE_OPTIONS: "", ...environment },
-  });
-}
-
-interface Outcome {
-  readonly status: number | null;
-  readonly stdout: Buffer;
-  readonly stderr: string;
-}
-
-async function outcomeOf(child: ChildProcess, input?: Buffer): Promise<Outcome> {
-  const stdout: Buffer[] = [];
-  const stderr: Buffer[] = [];
-  child.stdout?.on("data", (chunk) => stdout.push(chunk));
-  child.stderr?.on("data", (chunk) => stderr.push(chunk));
-  child.stdin?.on("error", () => {});
-  child.stdin?.end(input);
-  const [status] = await once(child, "close");
-  return { status, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() };
-}
-
-const cli = (...args: string[]) => outcomeOf(start(args));
-
 describe("node-iscsi command against tgtd", () => {
   let tgtd: Tgtd;
   let directory: string;
@@ -89,6 +61,23 @@ describe("node-iscsi command against tgtd", () => {
     const page = JSON.parse((await cli("inq", "-e", "1", "-c", "0x80", "--json", url)).stdout.toString());
     expect(page.serialNumber).to.have.length.above(0);
     expect(serial).to.contain(page.serialNumber);
+  });
+
+  it("inq of a LUN that is not there fails, and dd says that LUN 0 is no disk", async () => {
+    const [missing, page, controller, noDisk] = await Promise.all([
+      cli("inq", url.replace(/1$/, "9")),
+      cli("inq", "-c", "0x83", url.replace(/1$/, "9")),
+      cli("dd", "--if", "/dev/zero", "--of", url.replace(/1$/, "0"), "--count", "1M"),
+      cli("dd", "--if", url.replace(/1$/, "9"), "--of", join(directory, "never")),
+    ]);
+    for (const { status, stderr } of [missing, page]) {
+      expect(status, stderr).to.equal(1);
+      expect(stderr).to.contain("LUN").and.contain("ls -s");
+    }
+    expect(controller.status, controller.stderr).to.equal(1);
+    expect(controller.stderr).to.contain("LUN 0 of").and.contain("is no disk but a storage controller");
+    expect(controller.stderr).to.contain(`"node-iscsi ls -s iscsi://127.0.0.1:${tgtd.port}"`);
+    expect([noDisk.status, noDisk.stderr.includes("no such LUN")], noDisk.stderr).to.deep.equal([1, true]);
   });
 
   it("dd writes an image, verified, to the disk behind the target, and reads it back with its holes", async () => {
@@ -174,6 +163,34 @@ describe("node-iscsi command", () => {
     expect(wrong.stderr.trim().split("\n")).to.have.length(1);
   });
 
+  it("says in its own options what is wrong with the credentials", async () => {
+    const withUser = url.replace("//", `//${chap.user}@`);
+    const outcomes = await Promise.all([
+      cli("inq", url),
+      cli("ls", `iscsi://127.0.0.1:${target.port}`),
+      cli("inq", withUser),
+      outcomeOf(start(["inq", withUser], { NODE_ISCSI_CHAP_SECRET: "short" })),
+    ]);
+    const expected = [
+      [1, "the target wants CHAP credentials and none were given; add --chap-user NAME and --chap-secret-file FILE"],
+      [1, "the target wants CHAP credentials and none were given; add --chap-user NAME and --chap-secret-file FILE"],
+      [2, "the secret of the CHAP user deploy is missing; give --chap-secret-file FILE or set NODE_ISCSI_CHAP_SECRET"],
+      [2, "the secret of the CHAP user deploy has 5 bytes and needs at least 12"],
+    ] as const;
+    for (const [index, [status, text]] of expected.entries()) {
+      expect(outcomes[index]?.stderr)
+        .to.contain(text)
+        .and.not.match(/allowShortSecrets|option chap/);
+      expect(outcomes[index]?.status).to.equal(status);
+    }
+  });
+
+  it("has a version", async () => {
+    const manifest = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
+    const { status, stdout } = await cli("--version");
+    expect([status, stdout.toString()]).to.deep.equal([0, `${manifest.version}\n`]);
+  });
+
   it("explains wrong arguments in one line with status 2", async () => {
     const cases = [
       [["frobnicate"], "there is no command frobnicate"],
@@ -202,37 +219,6 @@ describe("node-iscsi command", () => {
       expect(overview.stdout.toString()).to.match(new RegExp(`^ {2}${name} `, "m"));
       expect(help.status).to.equal(0);
       expect(help.stdout.toString()).to.contain(`Usage: node-iscsi ${name}`).and.contain("--chap-secret-file");
-    }
-  });
-
-  it("ends a copy in order on SIGINT and says what the disk acknowledged", async () => {
-    const open = await IscsiTarget.listen({ address: "127.0.0.1", targetName, backing: { memoryBytes: 64 * MIB } });
-    try {
-      const child = start(["dd", "--if", "/dev/zero", "--of", url.replace(/:\d+\//, `:${open.port}/`), "--bs", "4k"]);
-      const done = outcomeOf(child);
-      const deadline = Date.now() + 10_000;
-      open.faults.delayMs = 20;
-      while (open.connectionCount === 0 && Date.now() < deadline) await new Promise((resolve) => setImmediate(resolve));
-      // The copy has begun when the session does more than log in: its commands are slow now.
-      const { backing } = open;
-      const write = backing.write.bind(backing);
-      const begun = new Promise<void>((resolve) => {
-        backing.write = (offset, data) => {
-          if (offset > 64 * 4096) resolve();
-          return write(offset, data);
-        };
-      });
-      await begun;
-      child.kill("SIGINT");
-      const { status, stderr } = await done;
-      expect(status, stderr).to.equal(130);
-      const acknowledged = Number(/^(\d+) bytes from 0 on were acknowledged/m.exec(stderr)?.[1]);
-      expect(acknowledged)
-        .to.be.above(0)
-        .and.below(64 * MIB);
-      expect(stderr).to.contain("interrupted by SIGINT");
-    } finally {
-      await open.close();
     }
   });
 });

@@ -1,6 +1,6 @@
 // Our initiator against the real tgtd: data is checked in the file behind the target, not only by reading back.
 import { randomBytes } from "node:crypto";
-import { open } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { expect } from "chai";
 import { connect, discover, type IscsiSession, LoginError, ScsiError } from "node-iscsi";
 import { Tgtd } from "./tgtd.ts";
@@ -17,10 +17,15 @@ async function readBacking(tgtd: Tgtd, offset: number, length: number): Promise<
   }
 }
 
+async function allocatedBytes(tgtd: Tgtd): Promise<number> {
+  return (await stat(tgtd.backingPath)).blocks * 512;
+}
+
 for (const { title, blockSize, params } of [
   { title: "512-byte blocks", blockSize: 512, params: undefined },
   { title: "4096-byte blocks, thin provisioned", blockSize: 4096, params: "thin_provisioning=1" },
 ]) {
+  const isThin = params !== undefined;
   describe(`tgtd with ${title}`, () => {
     let tgtd: Tgtd;
     let session: IscsiSession;
@@ -71,10 +76,14 @@ for (const { title, blockSize, params } of [
       expect((await readBacking(tgtd, 16 * MIB, data.length)).equals(data)).to.equal(true);
     });
 
-    it("discards without an error", async () => {
+    it(isThin ? "discards: the file behind it gets smaller" : "cannot discard, which is no error", async () => {
       const device = await session.blockDevice();
-      await device.discard(32 * MIB, MIB);
+      await device.write(32 * MIB, randomBytes(2 * MIB));
       await device.flush();
+      const before = await allocatedBytes(tgtd);
+      await device.discard(32 * MIB, 2 * MIB);
+      await device.flush();
+      expect(before - (await allocatedBytes(tgtd))).to.equal(isThin ? 2 * MIB : 0);
     });
 
     it("answers a ping", async () => {
