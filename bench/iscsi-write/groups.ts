@@ -36,7 +36,7 @@ export interface Group {
 }
 
 const MIB = 1024 * 1024;
-const ONE: Shape = { sessions: 1, depth: 8, chunkBytes: MIB };
+const ONE: Shape = { sessions: 1, depth: 4, chunkBytes: MIB };
 /** Thirty-two nodes at once: each gets less of the memory than one alone would. */
 const MANY: Shape = { sessions: 32, depth: 4, chunkBytes: MIB };
 const SPEED = "MB/s";

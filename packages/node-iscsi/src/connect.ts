@@ -120,7 +120,6 @@ class Reconnector {
       if (this.#options.probe === false) return phase;
       if (this.#identity === undefined) await collectFencing(run);
       if (this.#isChecking) await this.checkUnit(run, phase.contextOf(UNIT_CHECK));
-      else await run(testUnitReady());
       return phase;
     } catch (error) {
       phase.destroy();

@@ -58,7 +58,7 @@ type NegotiationSide = "initiator" | "target";
 export const DEFAULT_WISHES: ParameterWishes = {
   initialR2T: false,
   immediateData: true,
-  maxRecvDataSegmentBytes: 262_144,
+  maxRecvDataSegmentBytes: 1_048_576,
   maxBurstBytes: 16_776_192,
   firstBurstBytes: 262_144,
   maxOutstandingR2T: 16,

@@ -14,7 +14,7 @@ import {
 import { checkIscsiName } from "./iscsi-name.ts";
 import { LoginExchange, type LoginResult } from "./login.ts";
 import { completeWishes, type ParameterWishes } from "./negotiation.ts";
-import { captureFromEnvironment } from "./pcap.ts";
+import { captureFromEnvironment, isCaptureWanted } from "./pcap.ts";
 import { allPortalsFailed, isPortalsFault, withDetail } from "./portal-errors.ts";
 import type { SessionHooks } from "./session-options.ts";
 import { DEFAULT_PORT, parseTargetAddress } from "./target-address.ts";
@@ -121,7 +121,12 @@ function checkedAttempt(options: LoginAttempt, targetName: string | undefined): 
   if (targetName !== undefined) checkIscsiName(targetName, "targetName", context);
   if (options.initiatorName !== undefined) checkIscsiName(options.initiatorName, "initiatorName", context);
   if (options.chap !== undefined) checkChapCredentials(options.chap, context);
-  return { ...options, targetName, isid: Buffer.from(isid), wishes: completeWishes(options.wishes) };
+  return {
+    ...options,
+    targetName,
+    isid: Buffer.from(isid),
+    wishes: completeWishes({ ...captureWishes(), ...options.wishes }),
+  };
 }
 
 async function loginWithRedirects(attempt: Attempt, start: Address, deadlineAt: number): Promise<LoggedIn> {
@@ -218,4 +223,9 @@ async function tryLogin(
   } finally {
     disarm();
   }
+}
+
+/** Wireshark takes larger PDUs for garbage unless it is told otherwise (preference iscsi.bogus_pdu_data_length_threshold). */
+function captureWishes(): Partial<ParameterWishes> {
+  return isCaptureWanted() ? { maxRecvDataSegmentBytes: 262_144 } : {};
 }

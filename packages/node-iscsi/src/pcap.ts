@@ -21,8 +21,8 @@ const FILES = new Map<string, PcapFile>();
  * not show. Never throws and never harms the connection: a file that cannot be written costs one process warning.
  */
 export function captureFromEnvironment(endpoint: CapturedEndpoint): WireCapture | undefined {
-  const name = process.env["NODE_ISCSI_PCAP"];
-  if (name === undefined || name === "") return undefined;
+  if (!isCaptureWanted()) return undefined;
+  const name = process.env["NODE_ISCSI_PCAP"] ?? "";
   const path = name.replaceAll("%p", String(process.pid));
   let file = FILES.get(path);
   if (file === undefined) {
@@ -30,6 +30,11 @@ export function captureFromEnvironment(endpoint: CapturedEndpoint): WireCapture 
     FILES.set(path, file);
   }
   return file.open() ? new CapturedConnection(file, endpoint) : undefined;
+}
+
+/** NODE_ISCSI_PCAP names a file. */
+export function isCaptureWanted(): boolean {
+  return (process.env["NODE_ISCSI_PCAP"] ?? "") !== "";
 }
 
 const Flag = { fin: 0x01, syn: 0x02, push: 0x08, ack: 0x10 } as const;

@@ -14,6 +14,9 @@ import type { TargetTask } from "./target-session-task.ts";
 
 const PERSISTENT_RESERVE_OUT = 0x5f;
 
+/** What most targets declare. */
+const MAX_RECV_DATA_SEGMENT_BYTES = 262_144;
+
 /** Options of {@link IscsiTarget.listen}. */
 export interface IscsiTargetOptions {
   readonly address: string;
@@ -206,7 +209,7 @@ function wishesOf(limits: TargetLimits): ParameterWishes {
   return {
     initialR2T: limits.initialR2T ?? false,
     immediateData: limits.immediateData ?? true,
-    maxRecvDataSegmentBytes: limits.maxRecvDataSegmentBytes ?? DEFAULT_WISHES.maxRecvDataSegmentBytes,
+    maxRecvDataSegmentBytes: limits.maxRecvDataSegmentBytes ?? MAX_RECV_DATA_SEGMENT_BYTES,
     maxBurstBytes: limits.maxBurstBytes ?? DEFAULT_WISHES.maxBurstBytes,
     firstBurstBytes: limits.firstBurstBytes ?? DEFAULT_WISHES.firstBurstBytes,
     maxOutstandingR2T: limits.maxOutstandingR2T ?? 1,

@@ -139,7 +139,10 @@ describe("recovery that succeeds", () => {
 
   it("reads are sent again when their data digest is wrong", () =>
     withBench(async ({ target, options, events }) => {
-      const { session, device } = await open({ ...options, wishes: { dataDigest: "CRC32C" } });
+      const { session, device } = await open({
+        ...options,
+        wishes: { dataDigest: "CRC32C", maxRecvDataSegmentBytes: 65_536 },
+      });
       expect(session.parameters.dataDigest).to.equal(true);
       const data = randomBytes(MIB);
       await device.write(0, data);
