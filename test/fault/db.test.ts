@@ -1,13 +1,14 @@
 // The database under us: killed writers, a restarted server, a busy file, deadlocks. Nothing half-written, nothing lost.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { openDatabases } from "../../db/database.ts";
 import { sync } from "../../db/migrate.ts";
 import { isConnectionLoss, transact } from "../../db/transaction.ts";
+import { poll, systemClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
 import { failureOf, LEASE_MS, Rack } from "../contract/baremetal.ts";
 import { onEachEngine } from "../contract/engines.ts";
@@ -111,6 +112,13 @@ describe("MariaDB under fire", () => {
       // Both connections of the pool are made before the server stops.
       await Promise.all([rack.nodes.list(), rack.nodes.list()]);
       process.kill(pid, "SIGSTOP");
+      // The signal stops one thread after the other: until all stand, a query may still be answered.
+      await poll(async () => ((await areAllThreadsStopped(pid)) ? true : undefined), {
+        clock: systemClock,
+        step: "the server to stand still",
+        deadlineMs: 10_000,
+        intervalMs: 5,
+      });
       const start = Date.now();
       const errors = await Promise.all([failureOf(rack.nodes.list()), failureOf(rack.nodes.setLastError(id, "x"))]);
       for (const error of errors) {
@@ -169,3 +177,10 @@ onEachEngine("two transactions that want the same rows in two orders", (context)
     expect(tries).to.equal(baremetal.client.dialect === "mysql" ? 3 : 2);
   });
 });
+
+/** The state letter follows the program's name in brackets (proc(5)); T is stopped. */
+async function areAllThreadsStopped(pid: number): Promise<boolean> {
+  const tasks = await readdir(`/proc/${pid}/task`);
+  const states = await Promise.all(tasks.map((task) => readFile(`/proc/${pid}/task/${task}/stat`, "latin1")));
+  return states.every((stat) => stat.slice(stat.lastIndexOf(")") + 2).startsWith("T"));
+}

@@ -198,14 +198,14 @@ describe(`deploy helper under faults (FAULT_SEED=${SEED})`, () => {
     ({ bench, backing } = await openBench());
     const helper = await bench.startHelper();
     const run = () => {
-      bench.target.faults.refuseLogin = { statusClass: 2, statusDetail: 3 };
+      bench.target.faults.refuseLogin = { statusClass: 2, statusDetail: 2 };
       bench.target.dropConnections();
     };
     backing.trigger = { atBytes: Math.floor(next() * 4 * MIB), run };
     await post(helper.address.port, bench.call());
     const row = await bench.until(["deploy complete", "failed"]);
     expect(row.state).to.equal("failed");
-    expect(row.error).to.match(/session was lost.*no such target/);
+    expect(row.error).to.match(/session was lost.*class 2, detail 2/);
     expect(row.leaseHolder).to.equal(null);
     expect(bench.doneWords).to.deep.equal([]);
   });
