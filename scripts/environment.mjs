@@ -41,6 +41,49 @@ export function run(command, args, { quiet = false, env = {}, forwardSignals = f
   });
 }
 
+/**
+ * Runs a command as a process group of its own and resolves to its exit status; 124 when it had not ended after
+ * `deadlineMs`. Whatever the group has left behind by then is killed, so that nothing of a run outlives it.
+ */
+export function runGroup(command, args, { deadlineMs }) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"], detached: true });
+    const signalGroup = (signal) => {
+      try {
+        process.kill(-child.pid, signal);
+      } catch {
+        // All of it is gone.
+      }
+    };
+    let interruptedBy;
+    const forward = (signal) => {
+      interruptedBy = signal;
+      signalGroup(signal);
+    };
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, forward);
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      say(`error: not finished after ${(deadlineMs / 60_000).toFixed(0)} minutes: killed`);
+      signalGroup("SIGKILL");
+    }, deadlineMs);
+    const end = (status) => {
+      clearTimeout(timer);
+      for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.off(signal, forward);
+      if (interruptedBy !== undefined) process.kill(process.pid, interruptedBy);
+      else resolve(isLate ? 124 : status);
+    };
+    child.on("error", (error) => {
+      say(`could not run ${command}: ${error.message}`);
+      end(127);
+    });
+    child.on("exit", (code, signal) => {
+      signalGroup("SIGKILL");
+      end(code ?? (signal ? 128 : 1));
+    });
+  });
+}
+
 export function checkNode() {
   const [major, minor] = process.versions.node.split(".").map(Number);
   if (major > 20 || (major === 20 && minor >= 19)) return;

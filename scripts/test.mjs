@@ -9,6 +9,7 @@ import {
   installNpmPackages,
   readPackageList,
   run,
+  runGroup,
   say,
 } from "./environment.mjs";
 
@@ -29,6 +30,11 @@ const SUITES = [
   { name: "e2e", specs: ["test/e2e/**/*.test.ts"] },
 ];
 
+/** For one suite; the slowest takes five minutes on two cores. */
+const SUITE_DEADLINE_MS = 20 * 60_000;
+/** For all of them: a run that hangs must say so, and CI must live to hear it. */
+const RUN_DEADLINE_MS = 60 * 60_000;
+
 const only = process.argv.slice(2);
 for (const name of only) {
   if (!SUITES.some((suite) => suite.name === name)) {
@@ -41,6 +47,7 @@ await installNpmPackages();
 await installDebianPackages([...readPackageList("lab/packages.json"), ...readPackageList("test/packages.json")]);
 await build();
 
+const runStart = performance.now();
 const folder = mkdtempSync(join(tmpdir(), "nova-baremetal-test-"));
 let passed = 0;
 let failed = 0;
@@ -53,14 +60,11 @@ for (const suite of SUITES.filter(({ name }) => only.length === 0 || only.includ
   const report = join(folder, `${suite.name}.json`);
   const start = Date.now();
   say(`== ${suite.name}`);
-  const status = await run("npx", [
-    "mocha",
-    "--reporter",
-    "scripts/mocha-reporter.cjs",
-    "--reporter-option",
-    `output=${report}`,
-    ...suite.specs.flatMap((spec) => ["--spec", spec]),
-  ]);
+  const reporter = ["--reporter", "scripts/mocha-reporter.cjs", "--reporter-option", `output=${report}`];
+  const specs = suite.specs.flatMap((spec) => ["--spec", spec]);
+  const status = await runGroup(process.execPath, ["node_modules/mocha/bin/mocha.js", ...reporter, ...specs], {
+    deadlineMs: Math.max(1, Math.min(SUITE_DEADLINE_MS, runStart + RUN_DEADLINE_MS - performance.now())),
+  });
   const counts = readCounts(report);
   passed += counts.passed;
   // A suite that died, or found nothing to run, or left tests out, has failed, whatever it counted.
