@@ -14,12 +14,15 @@ import { ServiceRepository } from "../../db/services.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
 import { until } from "../fakes/api-bench.ts";
+import { closeAfterEach } from "../fakes/close-after-each.ts";
 import { failureOf } from "./baremetal.ts";
 import { onEachEngine, open, TestClock } from "./engines.ts";
 
 const COMPUTE = fileURLToPath(new URL("../../bin/baremetal-compute.ts", import.meta.url));
 
 onEachEngine("a host's lease", (context) => {
+  const closing = closeAfterEach();
+
   it("is one holder's until it expires or is given up", async () => {
     const clock = new TestClock();
     const services = new ServiceRepository(context().databases.nova, clock);
@@ -57,7 +60,7 @@ onEachEngine("a host's lease", (context) => {
     };
     const never = new AbortController().signal;
     await services.takeLease("h3", "nova-compute", "killed", 300);
-    const lease = await HostLease.take(options, never);
+    const lease = closing(await HostLease.take(options, never));
     const error = await failureOf(HostLease.take(options, never));
     expect(error).to.include({ code: "Conflict" });
     expect(error.message).to.contain("host h3").and.contain("[DEFAULT] host");
@@ -72,6 +75,7 @@ onEachEngine("a host's lease", (context) => {
 
 describe("a second baremetal-compute", function () {
   this.timeout(60_000);
+  const closing = closeAfterEach();
   let folder: string;
   let blocker: Server;
   const children: ChildProcess[] = [];
@@ -94,7 +98,8 @@ describe("a second baremetal-compute", function () {
 
   async function start(port: number) {
     const file = join(folder, `${children.length}.conf`);
-    const lines = ["[DEFAULT]", "host = compute1", `state_path = ${folder}`, "report_interval = 1"];
+    // The lease is three reports long: longer than the next process takes to start on a busy machine.
+    const lines = ["[DEFAULT]", "host = compute1", `state_path = ${folder}`, "report_interval = 3"];
     lines.push(
       "[baremetal]",
       `tftp_root = ${join(folder, "tftp")}`,
@@ -120,7 +125,7 @@ describe("a second baremetal-compute", function () {
   /** A row as a build that runs in another process leaves it. */
   async function building(): Promise<() => Promise<string | undefined>> {
     const url = (name: string) => `sqlite:///${join(folder, name)}`;
-    const databases = await open({ baremetalUrl: url("baremetal.sqlite"), novaUrl: url("nova.sqlite") });
+    const databases = closing(await open({ baremetalUrl: url("baremetal.sqlite"), novaUrl: url("nova.sqlite") }));
     await sync(databases);
     const instances = new InstanceRepository(databases.nova, systemClock);
     const flavor = { id: "1", name: "f", ram: 1, vcpus: 1, disk: 1, ephemeral: 0, swap: 0, extraSpecs: {} };
@@ -130,7 +135,7 @@ describe("a second baremetal-compute", function () {
     const { uuid } = await instances.create({ uuid: randomUUID(), ...names, ...sizes, ...state });
     await databases.close();
     return async () => {
-      const again = await open({ baremetalUrl: url("baremetal.sqlite"), novaUrl: url("nova.sqlite") });
+      const again = closing(await open({ baremetalUrl: url("baremetal.sqlite"), novaUrl: url("nova.sqlite") }));
       const record = await new InstanceRepository(again.nova, systemClock).get(uuid);
       await again.close();
       return record?.vmState;
@@ -156,7 +161,7 @@ describe("a second baremetal-compute", function () {
     first.child.kill("SIGKILL");
     await first.status;
     const third = await start(0);
-    await until("the third to be ready", async () => third.log.includes('"message":"ready"'));
+    await until("the third to be ready", async () => third.log.includes('"message":"ready"'), 30_000);
     expect(third.log).to.contain("waiting until");
     third.child.kill("SIGTERM");
     expect(await third.status, third.log).to.equal(0);

@@ -223,8 +223,12 @@ async function openSqlite(folder: string): Promise<Databases> {
 }
 
 /** Waits until `probe` gives something other than undefined or false; fails, with what was waited for, after 10 s. */
-export async function until<T>(what: string, probe: () => Promise<T | undefined | false>): Promise<T> {
-  const deadline = Date.now() + 10_000;
+export async function until<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false>,
+  deadlineMs = 10_000,
+): Promise<T> {
+  const deadline = Date.now() + deadlineMs;
   for (;;) {
     const value = await probe();
     if (value !== undefined && value !== false) return value;

@@ -1,11 +1,11 @@
 // The real daemons as processes, from dist/, around SQLite files in one temporary folder; the API without passwords.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { SimulatorFaults } from "ipmi-js";
+import { freePort } from "./free-port.ts";
 import { SimulatedNode, type SimulatedNodeOptions } from "./simulated-node.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -37,14 +37,6 @@ export async function eventually<T>(
     if (Date.now() > end) throw new Error(`gave up waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
 
 let nextNode = 0;
@@ -87,8 +79,13 @@ export class ServiceBench {
       "auth_strategy = noauth",
     ];
     await writeFile(join(folder, "nova.conf"), `${lines.join("\n")}\n`);
-    await bench.start("baremetal-compute");
-    await bench.start("baremetal-deploy-helper");
+    try {
+      await bench.start("baremetal-compute");
+      await bench.start("baremetal-deploy-helper");
+    } catch (error) {
+      await bench.close();
+      throw error;
+    }
     return bench;
   }
 
@@ -116,7 +113,10 @@ export class ServiceBench {
           : Number((JSON.parse(line) as { address: string }).address.split(":").at(-1));
       },
       START_DEADLINE_MS,
-    );
+    ).catch((error) => {
+      child.kill("SIGKILL");
+      throw error;
+    });
     this.#services.set(name, { child, port, ended });
   }
 

@@ -12,6 +12,7 @@ import { poll, systemClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
 import { failureOf, LEASE_MS, Rack } from "../contract/baremetal.ts";
 import { onEachEngine } from "../contract/engines.ts";
+import { closeAfterEach } from "../fakes/close-after-each.ts";
 import { startMariaDb } from "../mariadb/server.ts";
 
 const SCRIPT = fileURLToPath(new URL("./db-killed-process.ts", import.meta.url));
@@ -24,6 +25,8 @@ async function insideTransaction(url: string, way: "kill" | "hold"): Promise<Chi
 }
 
 onEachEngine("a database under fire", (context) => {
+  const closing = closeAfterEach();
+
   it("shows nothing of a writer that was killed inside its transaction", async () => {
     const rack = new Rack(context().databases);
     const { id } = await rack.enrol();
@@ -38,6 +41,7 @@ onEachEngine("a database under fire", (context) => {
     const rack = new Rack(context().databases);
     const { id } = await rack.enrol();
     const child = await insideTransaction(context().urls.baremetalUrl, "hold");
+    closing({ close: () => child.kill("SIGKILL") });
     let isDone = false;
     let longestMs = 0;
     let ticks = 0;
@@ -47,6 +51,7 @@ onEachEngine("a database under fire", (context) => {
       longestMs = Math.max(longestMs, Date.now() - last);
       last = Date.now();
     }, 5);
+    closing({ close: () => clearInterval(timer) });
     const write = rack.nodes.setLastError(id, "ours").then((value) => {
       isDone = true;
       return value;
@@ -63,47 +68,41 @@ onEachEngine("a database under fire", (context) => {
 });
 
 describe("MariaDB under fire", () => {
-  it("survives the server's death and restart in the middle of the work", async () => {
+  const closing = closeAfterEach();
+  const startedServer = async () => {
     const server = await startMariaDb();
+    closing({ close: () => server.stop() });
+    return server;
+  };
+
+  it("survives the server's death and restart in the middle of the work", async () => {
+    const server = await startedServer();
     const novaUrl = await server.createDatabase("nova");
-    const databases = await openDatabases({
-      baremetalUrl: await server.createDatabase("bm"),
-      novaUrl,
-      logger: silentLogger,
-    });
-    try {
-      await sync(databases);
-      const rack = new Rack(databases);
-      const job = await rack.claimed("h");
-      await server.kill();
-      const writes = [
-        rack.deployments.renew(job.id, "h", LEASE_MS, { bytesDone: 1 }),
-        rack.nodes.setPower(job.nodeId, { powerState: "power on" }),
-        rack.nodes.get(job.nodeId),
-      ] as const;
-      await server.run();
-      const [renewed, power, node] = await Promise.all(writes);
-      expect(renewed).to.deep.equal({ cancelRequested: false });
-      expect(power).to.equal(true);
-      expect(node).to.include({ taskState: "deploying" });
-      expect(await rack.reread(job.id)).to.include({ bytesDone: 1, leaseHolder: "h" });
-    } finally {
-      await databases.close();
-      await server.stop();
-    }
+    const baremetalUrl = await server.createDatabase("bm");
+    const databases = closing(await openDatabases({ baremetalUrl, novaUrl, logger: silentLogger }));
+    await sync(databases);
+    const rack = new Rack(databases);
+    const job = await rack.claimed("h");
+    await server.kill();
+    const writes = [
+      rack.deployments.renew(job.id, "h", LEASE_MS, { bytesDone: 1 }),
+      rack.nodes.setPower(job.nodeId, { powerState: "power on" }),
+      rack.nodes.get(job.nodeId),
+    ] as const;
+    await server.run();
+    const [renewed, power, node] = await Promise.all(writes);
+    expect(renewed).to.deep.equal({ cancelRequested: false });
+    expect(power).to.equal(true);
+    expect(node).to.include({ taskState: "deploying" });
+    expect(await rack.reread(job.id)).to.include({ bytesDone: 1, leaseHolder: "h" });
   });
 
   it("gives up a server that is stopped and answers nothing, and works again when it goes on", async function () {
     this.timeout(60_000);
-    const server = await startMariaDb();
+    const server = await startedServer();
     const url = await server.createDatabase("stopped");
-    const databases = await openDatabases({
-      baremetalUrl: url,
-      novaUrl: url,
-      logger: silentLogger,
-      poolSize: 2,
-      busyDeadlineMs: 100,
-    });
+    const options = { logger: silentLogger, poolSize: 2, busyDeadlineMs: 100 };
+    const databases = closing(await openDatabases({ baremetalUrl: url, novaUrl: url, ...options }));
     const pid = Number(await readFile(join(server.dir, "server.pid"), "utf8"));
     try {
       await sync(databases);
@@ -131,8 +130,6 @@ describe("MariaDB under fire", () => {
       expect(await rack.node(id)).to.include({ lastError: "ours" });
     } finally {
       process.kill(pid, "SIGCONT");
-      await databases.close();
-      await server.stop();
     }
   });
 

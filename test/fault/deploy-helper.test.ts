@@ -39,6 +39,9 @@ async function openBench(leaseS = 30, imageMb = 12): Promise<{ bench: DeployBenc
   return { bench, backing };
 }
 
+/** What a test started; killed after it. */
+const children: ChildProcess[] = [];
+
 async function startProcess(
   bench: DeployBench,
   diesBeforeComplete = false,
@@ -49,6 +52,7 @@ async function startProcess(
   const child = spawn(process.execPath, ["--import", tsx, "--conditions=source", script, argument], {
     stdio: ["ignore", "pipe", "inherit"],
   });
+  children.push(child);
   const [line] = await once(child.stdout as NodeJS.ReadableStream, "data");
   return { child, port: Number(String(line)) };
 }
@@ -69,7 +73,10 @@ describe(`deploy helper under faults (FAULT_SEED=${SEED})`, () => {
   let bench: DeployBench;
   let backing: CountingBacking;
   const next = random(SEED);
-  afterEach(() => bench.close());
+  afterEach(async () => {
+    for (const child of children.splice(0)) child.kill("SIGKILL");
+    await bench?.close();
+  });
 
   function expectWholeImage(): void {
     const image = readFileSync(bench.imagePath);

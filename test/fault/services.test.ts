@@ -20,7 +20,7 @@ describe("services under faults", function () {
     makeExt4(file, 16);
     image = await bench.image(file);
   });
-  after(() => bench.close());
+  after(() => bench?.close());
 
   /** The node is free of the instance, and nothing of it is left under tftp_root. */
   async function expectReleased(id: string): Promise<void> {

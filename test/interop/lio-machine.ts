@@ -1,6 +1,5 @@
 // A machine in QEMU whose Linux kernel is the iSCSI target (LIO): the lab's kernel, a ramdisk of our own, three disks.
 import { mkdtemp, open, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,6 +8,7 @@ import { type InitramfsOptions, initramfsInputs, writeInitramfs } from "../../la
 import { fetchKernel } from "../../lab/artifacts/kernel.ts";
 import { Daemon, tail } from "../../lab/daemon.ts";
 import { Say } from "../../lab/say.ts";
+import { freePort } from "../fakes/free-port.ts";
 
 const MIB = 1024 * 1024;
 /** Kernel and ramdisk are kept where the lab keeps its own. */
@@ -206,16 +206,4 @@ async function createSparse(path: string, bytes: number): Promise<void> {
   } finally {
     await file.close();
   }
-}
-
-/** A port that was free a moment ago: QEMU does not say which one it would choose. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -52,11 +52,14 @@ export function describeLioReservations(machine: () => LioMachine): void {
   });
 
   afterEach(async () => {
-    // Whatever the test left: the next ones write to the same unit.
-    await other?.executeWithRetry(reservationRegisterAndIgnoreExistingKey(THEIRS));
-    await other?.executeWithRetry(reservationClear(THEIRS));
-    await Promise.all([holder?.logout(), other?.logout()]);
-    await proxy?.close();
+    try {
+      // Whatever the test left: the next ones write to the same unit.
+      await other?.executeWithRetry(reservationRegisterAndIgnoreExistingKey(THEIRS));
+      await other?.executeWithRetry(reservationClear(THEIRS));
+      await Promise.all([holder?.logout(), other?.logout()]);
+    } finally {
+      await proxy?.close();
+    }
   });
 
   const write = (session: IscsiSession, data: Buffer) => session.executeWithRetry(write16(LBA, 1, data));

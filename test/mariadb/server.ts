@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream, existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { homedir, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import mysql from "mysql2/promise";
+import { freePort } from "../fakes/free-port.ts";
 
 export interface MariaDbOptions {
   /** Where data, socket and log go; default: a new folder in memory (/dev/shm) or the temporary one, removed by `stop`. */
@@ -191,17 +191,4 @@ async function installSystemTables(datadir: string): Promise<void> {
     child.once("close", resolve);
   });
   if (code !== 0) throw new Error(`mariadb-install-db failed with ${code}:\n${Buffer.concat(output).toString("utf8")}`);
-}
-
-/** A port that was free a moment ago: mariadbd takes no port 0. */
-async function freePort(address: string): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve, reject) => {
-    probe.once("error", reject);
-    probe.listen(0, address, resolve);
-  });
-  const bound = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (bound === null || typeof bound === "string") throw new Error("no port");
-  return bound.port;
 }

@@ -1,6 +1,6 @@
 // Asks a logical unit for its size and limits, and turns them into the byte limits the block device works with.
 import { type ErrorContext, ProtocolError, ScsiError } from "./errors.ts";
-import type { ScsiCommand } from "./scsi/command.ts";
+import type { RunCommand, ScsiCommand } from "./scsi/command.ts";
 import { inquiryVpd } from "./scsi/inquiry.ts";
 import { ModePage, modeSense6 } from "./scsi/mode-sense.ts";
 import { type Capacity, readCapacity10, readCapacity16 } from "./scsi/read-capacity.ts";
@@ -37,20 +37,25 @@ export function isUnsupported(error: unknown): boolean {
   return error instanceof ScsiError && error.senseKey === SenseKey.IllegalRequest && error.asc !== 0x21;
 }
 
-async function orUndefined<T>(result: Promise<T>): Promise<T | undefined> {
+/** The answer to an optional question; undefined from a target that refuses it or garbles the answer. */
+export async function orUndefined<T>(result: Promise<T>): Promise<T | undefined> {
   try {
     return await result;
   } catch (error) {
-    // A target that refuses or garbles an optional page is treated as one that lacks it.
     if (isUnsupported(error) || error instanceof ProtocolError) return undefined;
     throw error;
   }
 }
 
+/** READ CAPACITY(16), or (10) from a unit that has only that. */
+export async function readCapacity(run: RunCommand): Promise<Capacity> {
+  return (await orUndefined(run(readCapacity16()))) ?? (await run(readCapacity10()));
+}
+
 /** Reads capacity and the optional pages B0h and B2h; absent pages mean "no limit known" and "no unmap". */
 export async function describeUnit(executor: CommandExecutor, options: ExecuteOptions): Promise<UnitDescription> {
-  const run = <T>(command: ScsiCommand<T>) => executor.executeWithRetry(command, options);
-  const capacity = (await orUndefined(run(readCapacity16()))) ?? (await run(readCapacity10()));
+  const run: RunCommand = (command) => executor.executeWithRetry(command, options);
+  const capacity = await readCapacity(run);
   const supported = await orUndefined(run(inquiryVpd(VpdPage.SupportedPages)).then(decodeSupportedPages));
   const page = async <T>(code: number, decode: (data: Buffer) => T): Promise<T | undefined> =>
     supported?.has(code) ? orUndefined(run(inquiryVpd(code)).then(decode)) : undefined;

@@ -1,17 +1,18 @@
 // connect(): from an address or a URL to a session that is ready (RFC 7143 6.3) and keeps itself so (7.1.4.4).
-
 import { CacheLosses } from "./cache-losses.ts";
 import { checkOptions } from "./check-options.ts";
+import { remainingMs } from "./deadline.ts";
 import { type ErrorContext, InvalidArgumentError, type IscsiError, ProtocolError, TransportError } from "./errors.ts";
 import { FullFeaturePhase } from "./full-feature-phase.ts";
 import type { ParameterWishes } from "./negotiation.ts";
 import { openAndLogin, type PortalOptions } from "./open-and-login.ts";
 import { type CommandRunner, executeWithRetry, isFencing } from "./retry.ts";
+import type { RunCommand } from "./scsi/command.ts";
 import { testUnitReady } from "./scsi/test-unit-ready.ts";
 import { IscsiSession, type OpenPhase, UNIT_CHECK } from "./session.ts";
 import { DEFAULT_RECOVERY, type RecoveryOptions, type SessionHooks, type SessionOptions } from "./session-options.ts";
 import { chapOfUrl, parseTargetUrl } from "./target-url.ts";
-import { describeIdentity, identifyUnit, isSameUnit, type RunCommand, type UnitIdentity } from "./unit-identity.ts";
+import { describeIdentity, identifyUnit, isSameUnit, type UnitIdentity } from "./unit-identity.ts";
 
 export { DEFAULT_INITIATOR_NAME, DEFAULT_PORT, type PortalOptions } from "./open-and-login.ts";
 
@@ -111,15 +112,13 @@ class Reconnector {
     const loggedIn = await openAndLogin({ ...this.#options, signal, isid: this.#isid }, targetName, this.#deadlineMs);
     this.#isid = loggedIn.isid;
     const phase = new FullFeaturePhase(loggedIn.connection, loggedIn.login, this.#sessionOptions, onEnd);
-    const run: RunCommand = (command) => {
-      const remainingMs = Math.max(1, Math.ceil(deadlineAt - performance.now()));
-      return executeWithRetry(runnerOf(phase), command, { deadlineMs: remainingMs, signal });
-    };
+    const run: RunCommand = (command) =>
+      executeWithRetry(runnerOf(phase), command, { deadlineMs: remainingMs(deadlineAt), signal });
+    const probe = () => (this.#isChecking ? this.checkUnit(run, phase.contextOf(UNIT_CHECK)) : run(testUnitReady()));
     try {
       this.#checkPortalGroup(phase);
       if (this.#options.probe === false) return phase;
-      if (this.#identity === undefined) await collectFencing(run);
-      if (this.#isChecking) await this.checkUnit(run, phase.contextOf(UNIT_CHECK));
+      await (this.#identity === undefined ? afterOldFencing(probe) : probe());
       return phase;
     } catch (error) {
       phase.destroy();
@@ -171,13 +170,12 @@ function runnerOf(phase: FullFeaturePhase): CommandRunner {
 }
 
 /** What befell an earlier session of this initiator is none of the new one's business: it has written nothing yet. */
-async function collectFencing(run: RunCommand): Promise<void> {
-  for (let count = 0; count < MAX_OLD_ATTENTIONS; count += 1) {
+async function afterOldFencing(probe: () => Promise<void>): Promise<void> {
+  for (let count = 0; ; count += 1) {
     try {
-      await run(testUnitReady());
-      return;
+      return await probe();
     } catch (error) {
-      if (!isFencing(error)) throw error;
+      if (!isFencing(error) || count === MAX_OLD_ATTENTIONS) throw error;
     }
   }
 }

@@ -1,8 +1,8 @@
 // One TCP connection carrying PDUs (RFC 7143 4.2): receives through the framer, sends by vectored writes without copying payloads.
-
 import { connect as connectSocket, type Socket } from "node:net";
-import { listenForAbort, timerMs } from "./abort-listener.ts";
+import { listenForAbort } from "./abort-listener.ts";
 import { crc32c } from "./crc32c.ts";
+import { timerMs } from "./deadline.ts";
 import { AbortedError, type ErrorContext, formatPortal, IscsiError, TimeoutError, TransportError } from "./errors.ts";
 import { DigestError, type Digests, Framer, type FramerSink } from "./framer.ts";
 import { Opcode, opcodeOf, paddingOf } from "./pdu/header.ts";

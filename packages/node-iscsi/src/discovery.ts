@@ -1,5 +1,6 @@
 // SendTargets discovery (RFC 7143 4.3, 11.10, 11.11, appendix C): a discovery session that asks for targets and logs out.
 import type { ReceivedPdu } from "./connection.ts";
+import { remainingMs } from "./deadline.ts";
 import { type ErrorContext, IscsiError, ProtocolError, TransportError } from "./errors.ts";
 import { checkIscsiName } from "./iscsi-name.ts";
 import type { LoginResult } from "./login.ts";
@@ -56,15 +57,14 @@ export async function discover(options: DiscoverOptions): Promise<DiscoveredTarg
   const { targetName, deadlineMs = 15_000 } = options;
   if (targetName !== undefined) checkIscsiName(targetName, "targetName", { operation: "discovery" });
   const deadlineAt = performance.now() + deadlineMs;
-  const remainingMs = () => Math.max(1, Math.ceil(deadlineAt - performance.now()));
   const { connection, login, portal } = await openAndLogin(options, undefined, deadlineMs);
   const context: ErrorContext = { portal, operation: "discovery" };
-  let disarm = connection.guard(context, remainingMs(), options.signal);
+  let disarm = connection.guard(context, remainingMs(deadlineAt), options.signal);
   try {
     const exchange = new SendTargetsExchange(connection, login);
     const targets = parseSendTargets(decodeTextPairs(await exchange.ask(targetName ?? "All")));
     disarm();
-    disarm = connection.guard(context, Math.min(LOGOUT_DEADLINE_MS, remainingMs()), options.signal);
+    disarm = connection.guard(context, Math.min(LOGOUT_DEADLINE_MS, remainingMs(deadlineAt)), options.signal);
     await exchange.logOut();
     return targets;
   } catch (error) {

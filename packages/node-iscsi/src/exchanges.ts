@@ -1,5 +1,6 @@
 // Requests that are answered by one PDU with the same Initiator Task Tag: NOP-Out, task management, logout, text.
-import { listenForAbort, timerMs } from "./abort-listener.ts";
+import { listenForAbort } from "./abort-listener.ts";
+import { timerMs } from "./deadline.ts";
 import { AbortedError, type ErrorContext, type IscsiError, TimeoutError } from "./errors.ts";
 
 interface Exchange {

@@ -1,8 +1,8 @@
 // Full feature phase of a normal session (RFC 7143 4.2): command window, task table, dispatch of what the target sends.
-
-import { listenForAbort, timerMs } from "./abort-listener.ts";
+import { listenForAbort } from "./abort-listener.ts";
 import { reported } from "./command-report.ts";
 import type { ConnectionListener, SessionConnection } from "./connection.ts";
+import { timerMs } from "./deadline.ts";
 import {
   AbortedError,
   type ErrorContext,

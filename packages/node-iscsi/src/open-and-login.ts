@@ -2,6 +2,7 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { CHAP_ALGORITHMS_OFFERED, CHAP_MD5, type ChapCredentials, checkChapCredentials } from "./chap.ts";
 import { Connection } from "./connection.ts";
+import { remainingMs } from "./deadline.ts";
 import {
   type ErrorContext,
   formatPortal,
@@ -161,10 +162,6 @@ function redirectTarget(error: LoginError, way: string): Address {
     if (!(cause instanceof ProtocolError)) throw cause;
     throw withDetail(error, `the answer of ${way} cannot be followed: ${cause.reason}`);
   }
-}
-
-function remainingMs(deadlineAt: number): number {
-  return Math.max(1, Math.ceil(deadlineAt - performance.now()));
 }
 
 async function loginAt(attempt: Attempt, here: Address, deadlineAt: number): Promise<LoggedIn> {

@@ -1,6 +1,7 @@
 // A Readable over a block device: reads ahead, hands the bytes out in order, memory bounded.
 import { setMaxListeners } from "node:events";
 import { Readable } from "node:stream";
+import { listenForAbort } from "./abort-listener.ts";
 import type { BlockDevice } from "./block-device.ts";
 import { AbortedError, InvalidArgumentError } from "./errors.ts";
 
@@ -44,7 +45,6 @@ class DeviceReadable extends Readable {
   readonly #end: number;
   readonly #chunkBytes: number;
   readonly #inFlight: number;
-  readonly #signal: AbortSignal | undefined;
   readonly #abort = new AbortController();
   /** In the order of their offsets; each is handed out when it is the first and has come. */
   readonly #reads: Promise<Buffer>[] = [];
@@ -52,7 +52,7 @@ class DeviceReadable extends Readable {
   #isHandingOut = false;
   #isAsked = false;
   #isAtEnd = false;
-  readonly #onAbort = () => this.destroy(new AbortedError({ operation: OPERATION }, this.#signal?.reason));
+  #unlisten: () => void = () => undefined;
 
   constructor(
     device: ReadableDevice,
@@ -66,9 +66,9 @@ class DeviceReadable extends Readable {
     this.#end = options.end;
     this.#chunkBytes = options.chunkBytes;
     this.#inFlight = options.inFlight;
-    this.#signal = options.signal;
-    if (options.signal?.aborted) this.#onAbort();
-    else options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+    this.#unlisten = listenForAbort(options.signal, () =>
+      this.destroy(new AbortedError({ operation: OPERATION }, options.signal?.reason)),
+    );
   }
 
   override _read(): void {
@@ -86,7 +86,7 @@ class DeviceReadable extends Readable {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#unlisten();
     this.#abort.abort(error ?? undefined);
     Promise.allSettled(this.#reads).then(() => done(error));
   }

@@ -1,6 +1,7 @@
 // Session recovery of ErrorRecoveryLevel 0 (RFC 7143 7.1.4.4): replaces a lost connection by a new login, with back-off and bounds.
 import { setTimeout as delay } from "node:timers/promises";
-import { listenForAbort, timerMs } from "./abort-listener.ts";
+import { listenForAbort } from "./abort-listener.ts";
+import { timerMs } from "./deadline.ts";
 import {
   AbortedError,
   type ErrorContext,

@@ -1,6 +1,7 @@
 // Bounded repetition without I/O (SAM-5 5.3.1, 5.14): growing delays, one deadline for all attempts, the worst effect of any attempt.
 import { expect } from "chai";
-import { AbortedError, IscsiError, ScsiError, TransportError } from "./errors.ts";
+import { errorOf } from "../test/fakes/error-of.ts";
+import { AbortedError, type IscsiError, ScsiError, TransportError } from "./errors.ts";
 import { type CommandRunner, executeWithRetry } from "./retry.ts";
 import { testUnitReady } from "./scsi/test-unit-ready.ts";
 
@@ -42,15 +43,6 @@ function runnerOf(errors: readonly IscsiError[], checkUnit?: CommandRunner["chec
     onRetry: (_error, attempt) => retries.push(attempt),
   };
   return { runner, attempts, retries };
-}
-
-async function errorOf(promise: Promise<unknown>): Promise<IscsiError> {
-  const error = await promise.then(
-    () => undefined,
-    (cause) => cause,
-  );
-  expect(error).to.be.instanceOf(IscsiError);
-  return error;
 }
 
 /** Timers of Node may fire a little before their time. */

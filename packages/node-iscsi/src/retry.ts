@@ -1,5 +1,6 @@
 // Bounded repetition of commands the target did not run (SAM-5 5.3.1, 5.14): UNIT ATTENTION, BUSY, TASK SET FULL.
 import { setTimeout as delay } from "node:timers/promises";
+import { remainingMs } from "./deadline.ts";
 import { AbortedError, type CommandEffect, type ErrorContext, IscsiError, ScsiError } from "./errors.ts";
 import type { ScsiCommand } from "./scsi/command.ts";
 import { ScsiStatus, SenseKey } from "./scsi/sense.ts";
@@ -15,14 +16,18 @@ interface RetryOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Who runs the commands. */
-export interface CommandRunner {
-  execute<T>(command: ScsiCommand<T>, options: RetryOptions): Promise<T>;
+/** Who is asked and told between two attempts. */
+export interface RetryRules {
   /** The unit says that it is not what it was: resolves when it is known to be the same one all the same. */
   checkUnit?(options: RetryOptions): Promise<void>;
   contextOf(operation: string): ErrorContext;
   commandDeadlineMs(): number;
   onRetry(error: ScsiError, attempt: number): void;
+}
+
+/** Who runs the commands. */
+export interface CommandRunner extends RetryRules {
+  execute<T>(command: ScsiCommand<T>, options: RetryOptions): Promise<T>;
 }
 
 /** Why the command may simply be sent again; undefined when it may not. */
@@ -53,37 +58,43 @@ function mayBeAnotherUnit(error: ScsiError): boolean {
  * Runs a command until it succeeds, fails for another reason, or its deadline is used up; then the last ScsiError is thrown.
  * UNIT ATTENTION, BUSY and TASK SET FULL mean that the command was not run at all, so that repeating it is safe for every command.
  */
-export async function executeWithRetry<T>(
-  runner: CommandRunner,
-  command: ScsiCommand<T>,
+export function executeWithRetry<T>(runner: CommandRunner, command: ScsiCommand<T>, options: RetryOptions): Promise<T> {
+  return repeatWhileRefused(runner, command, (now) => runner.execute(command, now), options);
+}
+
+/** {@link executeWithRetry} for whatever is made of commands: when one of them is refused, all of it is done again. */
+export async function repeatWhileRefused<T>(
+  rules: RetryRules,
+  what: Pick<ScsiCommand<T>, "name" | "isIdempotent">,
+  attemptWith: (options: RetryOptions) => Promise<T>,
   options: RetryOptions,
 ): Promise<T> {
-  const deadlineMs = options.deadlineMs ?? runner.commandDeadlineMs();
+  const deadlineMs = options.deadlineMs ?? rules.commandDeadlineMs();
   const deadlineAt = performance.now() + deadlineMs;
-  const remaining = () => ({ ...options, deadlineMs: Math.max(1, Math.ceil(deadlineAt - performance.now())) });
+  const remaining = () => ({ ...options, deadlineMs: remainingMs(deadlineAt) });
   let delayMs = FIRST_DELAY_MS;
   let unitAttentions = 0;
   /** The worst that any attempt may have done. */
   let effect: CommandEffect = "none";
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await runner.execute(command, attempt === 1 ? options : remaining());
+      return await attemptWith(attempt === 1 ? options : remaining());
     } catch (error) {
       if (!(error instanceof IscsiError)) throw error;
       effect = error.withEffect(effect).effect;
-      const kind = retryKind(error, command.isIdempotent === true);
+      const kind = retryKind(error, what.isIdempotent === true);
       if (kind === undefined || performance.now() + delayMs >= deadlineAt) throw error;
       const refusal = error as ScsiError;
-      runner.onRetry(refusal, attempt);
+      rules.onRetry(refusal, attempt);
       if (kind === "unit attention" && ++unitAttentions > MAX_UNIT_ATTENTIONS) throw error;
       if (kind === "unit attention") {
-        if (mayBeAnotherUnit(refusal)) await withEffect(runner.checkUnit?.(remaining()), effect);
+        if (mayBeAnotherUnit(refusal)) await withEffect(rules.checkUnit?.(remaining()), effect);
         continue;
       }
     }
     const wait = delay(delayMs, undefined, options.signal === undefined ? {} : { signal: options.signal });
     await wait.catch(() => {
-      throw new AbortedError({ ...runner.contextOf(command.name), effect }, options.signal?.reason);
+      throw new AbortedError({ ...rules.contextOf(what.name), effect }, options.signal?.reason);
     });
     delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS);
   }

@@ -1,5 +1,4 @@
 // Options and hooks of a session, shared by everything that runs commands on one.
-
 import type { CacheLosses } from "./cache-losses.ts";
 import type { IscsiError, ScsiError } from "./errors.ts";
 import type { AsyncMessagePdu } from "./pdu/async-message.ts";

@@ -1,5 +1,6 @@
 // IscsiSession: what a caller holds. It outlives its connection: lost ones are re-established and unacknowledged commands sent again.
 import { BlockDeviceView } from "./block-device.ts";
+import { remainingMs, withinDeadline } from "./deadline.ts";
 import {
   type ErrorContext,
   IscsiError,
@@ -12,13 +13,12 @@ import {
 import type { FullFeaturePhase } from "./full-feature-phase.ts";
 import type { SessionParameters } from "./negotiation.ts";
 import { closedOrAborted, type LostConnection, pause, Recovery } from "./recovery.ts";
-import { type CommandRunner, executeWithRetry } from "./retry.ts";
-import type { ScsiCommand } from "./scsi/command.ts";
+import { type CommandRunner, executeWithRetry, type RetryRules, repeatWhileRefused } from "./retry.ts";
+import type { RunCommand, ScsiCommand } from "./scsi/command.ts";
 import { type InquiryData, inquiry } from "./scsi/inquiry.ts";
 import { type Capacity, readCapacity10, readCapacity16 } from "./scsi/read-capacity.ts";
 import { testUnitReady } from "./scsi/test-unit-ready.ts";
 import type { ExecuteOptions, RecoveryOptions, SessionOptions } from "./session-options.ts";
-import type { RunCommand } from "./unit-identity.ts";
 
 /** Logs in once; the session it returns is told when that connection ends. */
 export type OpenPhase = (
@@ -51,13 +51,16 @@ export class IscsiSession {
   #closeError: IscsiError | undefined;
   #isClosing = false;
   #logout: Promise<void> | undefined;
-  /** The session as the retry rules see it. */
-  readonly #runner: CommandRunner = {
-    execute: (command, options) => this.#execute(command, options),
-    checkUnit: (options) => this.#checkUnit(options),
+  readonly #retryRules: RetryRules = {
     contextOf: (operation) => this.contextOf(operation),
     commandDeadlineMs: () => this.options.commandDeadlineMs,
     onRetry: (error, attempt) => this.options.hooks.onRetry?.(error, attempt),
+  };
+  /** The session as the retry rules see it. */
+  readonly #runner: CommandRunner = {
+    ...this.#retryRules,
+    execute: (command, options) => this.#execute(command, options),
+    checkUnit: (options) => this.#checkUnit(options),
   };
   /** Calls that are not settled yet, between two attempts too. */
   #outstanding = 0;
@@ -156,10 +159,15 @@ export class IscsiSession {
   /** After the unit said that it, or the list of units, has changed. */
   async #checkUnit(options: ExecuteOptions): Promise<void> {
     // Which units the other LUNs are was never asked.
-    if (options.lun !== undefined && options.lun !== this.lun) return;
-    const run: RunCommand = (command) => this.#execute(command, options);
+    if (this.#reconnection === undefined || (options.lun !== undefined && options.lun !== this.lun)) return;
+    const { checkUnit } = this.#reconnection;
+    const checkOnce = (now: ExecuteOptions) => {
+      const optionsNow = withinDeadline(now);
+      return checkUnit((command) => this.#execute(command, optionsNow()), this.contextOf(UNIT_CHECK));
+    };
     try {
-      await this.#reconnection?.checkUnit(run, this.contextOf(UNIT_CHECK));
+      // Again from the start: an identity made of answers from before and after a change would be nobody's.
+      await repeatWhileRefused(this.#retryRules, { name: UNIT_CHECK, isIdempotent: true }, checkOnce, options);
     } catch (error) {
       this.#endIfExchanged(error);
       throw error;
@@ -262,14 +270,14 @@ export class IscsiSession {
     first: IscsiError,
   ): Promise<T> {
     const deadlineMs = options.deadlineMs ?? this.options.commandDeadlineMs;
+    const deadlineAt = startedAt + deadlineMs;
     const maxReissues = this.#reconnection?.options.maxReissues ?? 0;
     let error = first;
     for (let count = 1; count <= maxReissues; count += 1) {
       const context = { ...this.contextOf(command.name), effect: error.effect };
-      const phase = await this.#workingPhase(context, deadlineMs, startedAt, options.signal);
+      const phase = await this.#workingPhase(context, deadlineMs, deadlineAt, options.signal);
       try {
-        const remainingMs = Math.max(1, Math.ceil(startedAt + deadlineMs - performance.now()));
-        return await phase.execute(command, { ...options, deadlineMs: remainingMs });
+        return await phase.execute(command, { ...options, deadlineMs: remainingMs(deadlineAt) });
       } catch (again) {
         if (!(again instanceof IscsiError)) throw again;
         again.withEffect(error.effect);
@@ -285,17 +293,17 @@ export class IscsiSession {
   async #workingPhase(
     context: ErrorContext,
     deadlineMs: number,
-    startedAt: number,
+    deadlineAt: number,
     signal: AbortSignal | undefined,
   ): Promise<FullFeaturePhase> {
     if (this.#closeError !== undefined) throw new TransportError(this.#closeError.reason, context, this.#closeError);
     if (!this.#phase.isEnding || this.#recovery === undefined) return this.#phase;
-    const remainingMs = Math.ceil(startedAt + deadlineMs - performance.now());
-    if (remainingMs <= 0) throw new TimeoutError(deadlineMs, context);
+    if (performance.now() >= deadlineAt) throw new TimeoutError(deadlineMs, context);
     const asked = new TransportError("the target asked for a logout", this.contextOf("session"));
     const lost = this.#lost ?? { error: asked, at: performance.now(), time2WaitSeconds: this.#phase.time2WaitSeconds };
+    const waiter = { context, deadlineMs: remainingMs(deadlineAt), signal };
     try {
-      return await this.#recovery.join(lost, this.contextOf("recovery"), { context, deadlineMs: remainingMs, signal });
+      return await this.#recovery.join(lost, this.contextOf("recovery"), waiter);
     } catch (error) {
       // One recovery fails for many commands: each gets an error of its own, with what it may have done.
       if (error instanceof RecoveryError) throw new RecoveryError(error.reason, error.attempts, context, error.cause);
@@ -325,8 +333,7 @@ export class IscsiSession {
       this.#lost = undefined;
       return phase;
     } catch (error) {
-      if (error instanceof IscsiError && error.code === "Protocol" && error.operation === "checking the unit")
-        this.#end(error);
+      this.#endIfExchanged(error);
       throw error;
     }
   }

@@ -1,14 +1,10 @@
 // Who a logical unit is, so that after a recovery nothing is written to another disk that answers under the same name and LUN.
-import { ProtocolError, ScsiError } from "./errors.ts";
-import type { ScsiCommand } from "./scsi/command.ts";
+import { orUndefined, readCapacity } from "./block-limits.ts";
+import type { RunCommand } from "./scsi/command.ts";
 import { inquiry, inquiryVpd } from "./scsi/inquiry.ts";
-import { type Capacity, readCapacity10, readCapacity16 } from "./scsi/read-capacity.ts";
-import { SenseKey } from "./scsi/sense.ts";
+import type { Capacity } from "./scsi/read-capacity.ts";
 import { testUnitReady } from "./scsi/test-unit-ready.ts";
 import { decodeDeviceIdentification, VpdPage } from "./scsi/vpd-pages.ts";
-
-/** Runs a command with the usual retries. */
-export type RunCommand = <T>(command: ScsiCommand<T>) => Promise<T>;
 
 /** What a unit is called and how large it is. */
 export interface UnitIdentity {
@@ -29,16 +25,6 @@ export function isSameUnit(before: UnitIdentity, now: UnitIdentity): boolean {
   return now.capacity?.blockSize === before.capacity.blockSize && now.capacity.blocks >= before.capacity.blocks;
 }
 
-async function orNothing<T>(result: Promise<T>): Promise<T | undefined> {
-  try {
-    return await result;
-  } catch (error) {
-    const isUnknown = error instanceof ScsiError && error.senseKey === SenseKey.IllegalRequest;
-    if (isUnknown || error instanceof ProtocolError) return undefined;
-    throw error;
-  }
-}
-
 /**
  * Waits until the unit is ready (which also collects pending UNIT ATTENTION conditions), then asks for its designators (VPD 83h,
  * those of the unit, not of the port), its vendor and product, and its capacity. A unit without medium has no capacity and compares by the rest.
@@ -47,8 +33,8 @@ export async function identifyUnit(run: RunCommand): Promise<UnitIdentity> {
   await run(testUnitReady());
   const [standard, page, capacity] = await Promise.all([
     run(inquiry()),
-    orNothing(run(inquiryVpd(VpdPage.DeviceIdentification)).then(decodeDeviceIdentification)),
-    orNothing(run(readCapacity16())).then((long) => long ?? orNothing(run(readCapacity10()))),
+    orUndefined(run(inquiryVpd(VpdPage.DeviceIdentification)).then(decodeDeviceIdentification)),
+    orUndefined(readCapacity(run)),
   ]);
   const designators = (page ?? [])
     .filter(({ association }) => association === 0)

@@ -1,8 +1,10 @@
 // A Writable over a block device: any chunks in, aligned writes out, several in flight, memory bounded (SBC-4 leaves their order to us).
 import { setMaxListeners } from "node:events";
 import { Writable } from "node:stream";
+import { listenForAbort } from "./abort-listener.ts";
 import type { BlockDevice } from "./block-device.ts";
 import { AbortedError, InvalidArgumentError } from "./errors.ts";
+import { allocateTransferBuffer } from "./transfer-buffer.ts";
 
 /** Options of {@link createWriteStream}. Sizes and offsets in bytes. */
 export interface WriteStreamOptions {
@@ -83,7 +85,7 @@ class DeviceWritable extends Writable implements BlockWriteStream {
   #acknowledged = 0;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
-  readonly #onAbort = () => this.destroy(new AbortedError({ operation: OPERATION }, this.#options.signal?.reason));
+  #unlisten: () => void = () => undefined;
 
   constructor(device: WritableDevice, options: WriteStreamOptions & Sizes) {
     super({ highWaterMark: options.chunkBytes });
@@ -92,8 +94,9 @@ class DeviceWritable extends Writable implements BlockWriteStream {
     setMaxListeners(0, this.#abort.signal);
     this.#options = options;
     this.#nextOffset = options.start;
-    if (options.signal?.aborted) this.#onAbort();
-    else options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+    this.#unlisten = listenForAbort(options.signal, () =>
+      this.destroy(new AbortedError({ operation: OPERATION }, options.signal?.reason)),
+    );
   }
 
   get acknowledgedBytes(): number {
@@ -113,7 +116,7 @@ class DeviceWritable extends Writable implements BlockWriteStream {
   }
 
   override _destroy(error: Error | null, done: Done): void {
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#unlisten();
     this.#abort.abort(error ?? undefined);
     this.#wake?.();
     this.#idle().then(() => done(error === null ? null : this.#withProgress(error)));
@@ -147,7 +150,7 @@ class DeviceWritable extends Writable implements BlockWriteStream {
           at += chunkBytes;
           continue;
         }
-        this.#filling ??= this.#pool.pop() ?? Buffer.allocUnsafeSlow(chunkBytes);
+        this.#filling ??= this.#pool.pop() ?? allocateTransferBuffer(chunkBytes);
         const copied = chunk.copy(this.#filling, this.#filled, at);
         this.#filled += copied;
         at += copied;

@@ -3,6 +3,7 @@ import { expect } from "chai";
 import { Bmc, type BmcOptions } from "../../src/bmc.ts";
 import { openSession } from "../../src/open-session.ts";
 import { getChannelAuthenticationCapabilities } from "../../src/sessionless.ts";
+import { closeAfterEach } from "../close-after-each.ts";
 import { eventually, failure } from "../failure.ts";
 
 /** A BMC under test, with a look behind its back at the machine. */
@@ -35,7 +36,8 @@ export function describeBmcContract(name: string, start: () => Promise<BmcUnderT
       bmc = new Bmc(options());
     });
     afterEach(() => bmc.close());
-    after(() => target.close());
+    after(() => target?.close());
+    const closing = closeAfterEach();
 
     it("switches the machine on and off, and sees it", async () => {
       await bmc.control("power-up");
@@ -99,7 +101,7 @@ export function describeBmcContract(name: string, start: () => Promise<BmcUnderT
     });
 
     it("falls back to cipher suite 3, and opens with it", async () => {
-      const session = await openSession({ ...options(), cipherSuites: [3] });
+      const session = closing(await openSession({ ...options(), cipherSuites: [3] }));
       expect(session.cipherSuite).to.equal(3);
       expect((await session.getChassisStatus()).isPowerOn).to.be.a("boolean");
       await session.close();

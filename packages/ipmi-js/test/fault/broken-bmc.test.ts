@@ -5,25 +5,20 @@ import { Bmc, type BmcOptions } from "../../src/bmc.ts";
 import { openSession } from "../../src/open-session.ts";
 import type { SimulatorFaults } from "../../src/simulator/faults.ts";
 import { BmcSimulator, type BmcSimulatorOptions } from "../../src/simulator/simulator.ts";
+import { closeAfterEach } from "../close-after-each.ts";
 import { eventually, failure } from "../failure.ts";
 import { CREDENTIALS, SimulatedMachine, type startSimulator as Start, startSimulator } from "../simulated-machine.ts";
 
 describe("broken BMCs", () => {
-  const closers: (() => Promise<void>)[] = [];
+  const closing = closeAfterEach();
   const simulate = async (options: Partial<BmcSimulatorOptions> = {}): ReturnType<typeof Start> => {
     const started = await startSimulator(options);
-    closers.push(() => started.simulator.close());
+    closing(started.simulator);
     return started;
   };
   const client = (port: number, options: Partial<BmcOptions> = {}): Bmc => {
-    const bmc = new Bmc({ address: "127.0.0.1", port, ...CREDENTIALS, retransmitMs: 100, ...options });
-    closers.push(() => bmc.close());
-    return bmc;
+    return closing(new Bmc({ address: "127.0.0.1", port, ...CREDENTIALS, retransmitMs: 100, ...options }));
   };
-  afterEach(async () => {
-    for (const close of closers.reverse()) await close();
-    closers.length = 0;
-  });
 
   it("nothing listens: Timeout at the deadline, naming address, operation and the network's report", async () => {
     const { simulator } = await startSimulator();
@@ -40,9 +35,8 @@ describe("broken BMCs", () => {
   });
 
   it("something listens and says nothing: Timeout as well", async () => {
-    const deaf = createSocket("udp4");
+    const deaf = closing(createSocket("udp4"));
     await new Promise<void>((resolve) => deaf.bind(0, "127.0.0.1", resolve));
-    closers.push(() => new Promise((resolve) => deaf.close(() => resolve())));
     const options = {
       address: "127.0.0.1",
       port: deaf.address().port,
@@ -68,7 +62,7 @@ describe("broken BMCs", () => {
   it("all session slots taken: NoFreeSession from openSession; a Bmc waits until one is free", async () => {
     const { simulator } = await simulate({ maxSessions: 1 });
     const options = { address: "127.0.0.1", port: simulator.port, ...CREDENTIALS };
-    const holder = await openSession(options);
+    const holder = closing(await openSession(options));
     const error = await failure(openSession(options));
     expect(error.code).to.equal("NoFreeSession");
     expect(error.rakpStatus).to.equal(0x01);
@@ -113,13 +107,15 @@ describe("broken BMCs", () => {
   it("restarts in mid-use: the next operation opens a new session", async () => {
     const machine = new SimulatedMachine();
     const options = { address: "127.0.0.1", ...CREDENTIALS, handlers: machine };
-    const first = await BmcSimulator.listen(options);
+    const first = closing(await BmcSimulator.listen(options));
+    let second: BmcSimulator | undefined;
+    // Before the client, which then still has a BMC to close its session at.
+    closing({ close: () => second?.close() });
     const bmc = client(first.port);
     await bmc.control("power-up");
     await first.close();
     const during = bmc.getPower();
-    const second = await BmcSimulator.listen({ ...options, port: first.port });
-    closers.unshift(() => second.close());
+    second = await BmcSimulator.listen({ ...options, port: first.port });
     expect(await during).to.equal(true);
     expect(second.counters.sessionsOpened).to.equal(1);
   });
@@ -128,12 +124,11 @@ describe("broken BMCs", () => {
     const { simulator } = await simulate({ privilege: "user" });
     const options = { address: "127.0.0.1", port: simulator.port, ...CREDENTIALS };
     expect((await failure(openSession(options))).code).to.equal("InsufficientPrivilege");
-    const session = await openSession({ ...options, privilege: "user" });
+    const session = closing(await openSession({ ...options, privilege: "user" }));
     expect((await session.getChassisStatus()).isPowerOn).to.equal(false);
     const error = await failure(session.chassisControl("power-up"));
     expect(error.code).to.equal("InsufficientPrivilege");
     expect(error.completionCode).to.equal(0xd4);
-    await session.close();
   });
 
   it("K_g: needed, wrong, right", async () => {
@@ -148,7 +143,7 @@ describe("broken BMCs", () => {
   it("an old BMC with cipher suite 3 only: fallback, unless 17 is asked for", async () => {
     const { simulator } = await simulate({ cipherSuites: [3] });
     const options = { address: "127.0.0.1", port: simulator.port, ...CREDENTIALS };
-    const session = await openSession(options);
+    const session = closing(await openSession(options));
     expect(session.cipherSuite).to.equal(3);
     await session.close();
     const error = await failure(openSession({ ...options, cipherSuites: [17] }));

@@ -2,6 +2,7 @@
 import { expect } from "chai";
 import { Bmc } from "../../src/bmc.ts";
 import type { SimulatorFaults } from "../../src/simulator/faults.ts";
+import { closeAfterEach } from "../close-after-each.ts";
 import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
 
 // Retransmission ten times as fast as by default, and a fifth of the default deadline: the machine may be busy too.
@@ -35,6 +36,14 @@ async function surviveAll(faultsOf: (seed: number) => SimulatorFaults): Promise<
 }
 
 describe("lossy network", () => {
+  const closing = closeAfterEach();
+  const start = async (faults: SimulatorFaults) => {
+    const { simulator, machine } = await startSimulator({ faults });
+    closing(simulator);
+    const bmc = closing(new Bmc({ address: simulator.address, port: simulator.port, ...CREDENTIALS, ...FAST }));
+    return { machine, bmc };
+  };
+
   it("30% of the datagrams lost each way", () => surviveAll((seed) => ({ dropRate: 0.3, seed })));
 
   it("half of the datagrams come twice", () => surviveAll((seed) => ({ duplicateRate: 0.5, seed })));
@@ -44,34 +53,26 @@ describe("lossy network", () => {
   });
 
   it("answers slower than our waits, from a BMC with a new random number for each RAKP 1", async () => {
-    const { simulator } = await startSimulator({ faults: { delayMs: 50, newRandomForRetries: true } });
-    const bmc = new Bmc({ address: simulator.address, port: simulator.port, ...CREDENTIALS, ...FAST });
+    const { bmc } = await start({ delayMs: 50, newRandomForRetries: true });
     expect(await bmc.getPower()).to.equal(false);
-    await bmc.close();
-    await simulator.close();
   });
 
   it("answers later than the first retransmissions reach the question they belong to", async () => {
-    const { simulator, machine } = await startSimulator({ faults: { delayMs: 120 } });
-    const bmc = new Bmc({ address: simulator.address, port: simulator.port, ...CREDENTIALS, ...FAST });
+    const { machine, bmc } = await start({ delayMs: 120 });
     for (const action of ["power-up", "power-down", "power-up"] as const) {
       await bmc.control(action);
       expect(await bmc.getPower()).to.equal(action === "power-up");
     }
     // Retransmissions inside a session are recognised by the BMC: no action was done twice.
     expect(machine.actions).to.deep.equal(["power-up", "power-down", "power-up"]);
-    await bmc.close();
-    await simulator.close();
   });
 
   it("every datagram twice: each action is done once", async () => {
-    const { simulator, machine } = await startSimulator({ faults: { duplicateRate: 1 } });
-    const bmc = new Bmc({ address: simulator.address, port: simulator.port, ...CREDENTIALS, ...FAST });
+    const { machine, bmc } = await start({ duplicateRate: 1 });
     await bmc.control("power-up");
     await bmc.control("power-cycle");
     await bmc.control("power-cycle");
     await bmc.close();
-    await simulator.close();
     expect(machine.actions).to.deep.equal(["power-up", "power-cycle", "power-cycle"]);
   });
 });

@@ -2,10 +2,12 @@
 import { expect } from "chai";
 import { Bmc } from "../../src/bmc.ts";
 import type { BmcSimulator } from "../../src/simulator/simulator.ts";
+import { closeAfterEach } from "../close-after-each.ts";
 import { eventually, failure } from "../failure.ts";
 import { CREDENTIALS, type SimulatedMachine, startSimulator } from "../simulated-machine.ts";
 
 describe("machines that misbehave", () => {
+  const closing = closeAfterEach();
   let simulator: BmcSimulator;
   let machine: SimulatedMachine;
   let bmc: Bmc;
@@ -80,10 +82,11 @@ describe("machines that misbehave", () => {
 
   it("live side by side in one process", async () => {
     const others = await Promise.all(Array.from({ length: 20 }, () => startSimulator()));
-    const clients = others.map(({ simulator: { address, port } }) => new Bmc({ address, port, ...CREDENTIALS }));
+    for (const other of others) closing(other.simulator);
+    const clients = others.map(({ simulator: { address, port } }) =>
+      closing(new Bmc({ address, port, ...CREDENTIALS })),
+    );
     await Promise.all(clients.map((client, n) => client.control(n % 2 === 0 ? "power-up" : "power-down")));
     expect(others.map((other) => other.machine.isOn)).to.deep.equal(others.map((_, n) => n % 2 === 0));
-    await Promise.all(clients.map((client) => client.close()));
-    await Promise.all(others.map((other) => other.simulator.close()));
   });
 });

@@ -23,6 +23,7 @@ import { decodePresencePing, decodePresencePong, decodeRmcp } from "../../src/wi
 import { decodeSessionlessV15 } from "../../src/wire/session-v15.ts";
 import { decodePacket, encodeSealedPacket, unseal } from "../../src/wire/session-v20.ts";
 import { WireError } from "../../src/wire/wire-error.ts";
+import { closeAfterEach } from "../close-after-each.ts";
 import { failure } from "../failure.ts";
 import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
 import { readCaptures } from "../vectors/capture.ts";
@@ -65,6 +66,7 @@ function throwsOnlyWireErrors(decode: () => unknown): void {
 }
 
 describe("hostile bytes", () => {
+  const closing = closeAfterEach();
   const decoders: [string, (bytes: Buffer) => unknown][] = [
     ["decodeRmcp", decodeRmcp],
     ["decodePresencePing", decodePresencePing],
@@ -139,25 +141,23 @@ describe("hostile bytes", () => {
 
   it("the simulator lives on after random and bent datagrams", async () => {
     const { simulator, machine } = await startSimulator();
-    const { address, port } = simulator;
-    const socket = createSocket("udp4");
+    const { address, port } = closing(simulator);
+    const socket = closing(createSocket("udp4"));
     const send = (datagram: Buffer) =>
       new Promise<void>((resolve, reject) => {
         socket.send(datagram, port, address, (error) => (error ? reject(error) : resolve()));
       });
     await fc.assert(fc.asyncProperty(fc.oneof(anyBytes, bentDatagram), send), RUNS);
     expect((await ping({ address, port })).supportsIpmi).to.equal(true);
-    const session = await openSession({ address, port, ...CREDENTIALS });
+    const session = closing(await openSession({ address, port, ...CREDENTIALS }));
     expect((await session.getChassisStatus()).isPowerOn).to.equal(false);
     await session.close();
     expect(machine.actions).to.deep.equal([]);
     expect(simulator.counters.datagramsIgnored).to.be.greaterThan(0);
-    await new Promise<void>((resolve) => socket.close(() => resolve()));
-    await simulator.close();
   });
 
   it("the client takes no nonsense for an answer", async () => {
-    const babbler = createSocket("udp4");
+    const babbler = closing(createSocket("udp4"));
     await new Promise<void>((resolve) => babbler.bind(0, "127.0.0.1", resolve));
     const datagrams = fc.sample(fc.oneof(anyBytes, bentDatagram), 100);
     let next = 0;
@@ -171,6 +171,5 @@ describe("hostile bytes", () => {
     const options = { address: "127.0.0.1", port, ...CREDENTIALS, deadlineMs: 300, retransmitMs: 40 };
     expect((await failure(openSession(options))).code).to.equal("Timeout");
     expect(next).to.be.greaterThan(0);
-    await new Promise<void>((resolve) => babbler.close(() => resolve()));
   });
 });

@@ -66,7 +66,12 @@ async function freePort(): Promise<number> {
 async function launch(folder: string, port: number): Promise<ChildProcess> {
   const files = ["-c", join(folder, "lan.conf"), "-f", join(folder, "sim.emu"), "-s", join(folder, "state")];
   const child = spawn("ipmi_sim", [...files, "-n"], { stdio: "ignore", cwd: folder });
-  await getChannelAuthenticationCapabilities({ address: ADDRESS, port, deadlineMs: 5000, retransmitMs: 100 });
+  try {
+    await getChannelAuthenticationCapabilities({ address: ADDRESS, port, deadlineMs: 5000, retransmitMs: 100 });
+  } catch (error) {
+    await end(child);
+    throw error;
+  }
   return child;
 }
 

@@ -22,5 +22,8 @@ export interface ScsiCommand<T> {
   decode(data: Buffer): T;
 }
 
+/** Runs a command with the usual retries. */
+export type RunCommand = <T>(command: ScsiCommand<T>) => Promise<T>;
+
 /** Decoder of commands that return no data. */
 export function noResult(): void {}

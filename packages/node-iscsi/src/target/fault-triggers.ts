@@ -1,8 +1,8 @@
 // Counts occasions for the target's faults and decides which of them strike; deterministic by seed.
 import type { ByteCut, CommandTrigger, FaultTrigger } from "./faults.ts";
 
-/** mulberry32: numbers in 0..1, the same for the same seed. */
-function seededRandom(seed: number): () => number {
+/** mulberry32: numbers in 0..1 (1 excluded), the same for the same seed. */
+export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

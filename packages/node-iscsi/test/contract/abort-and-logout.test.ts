@@ -1,8 +1,9 @@
 // ABORT TASK (RFC 7143 4.2.3, 11.5, 11.6) and Logout (11.14, 11.15).
 import { expect } from "chai";
 import { AbortedError, read16, TimeoutError, TransportError, testUnitReady, write16 } from "node-iscsi";
+import { errorOf } from "../fakes/error-of.ts";
 import { FINAL, NO_TAG, OPCODE, type SentPdu } from "./raw-pdus.ts";
-import { errorOf, LUN_1, type OpenSession, withSession } from "./scripted-target.ts";
+import { LUN_1, type OpenSession, withSession } from "./scripted-target.ts";
 
 const ABORT_TASK = 1;
 

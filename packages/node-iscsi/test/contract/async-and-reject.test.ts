@@ -1,8 +1,9 @@
 // What a target says unasked: Asynchronous Message (RFC 7143 11.9) and Reject (11.17).
 import { expect } from "chai";
 import { type AsyncMessagePdu, connect, ProtocolError, TransportError, testUnitReady, write16 } from "node-iscsi";
+import { errorOf } from "../fakes/error-of.ts";
 import { NO_TAG, OPCODE } from "./raw-pdus.ts";
-import { errorOf, type OpenSession, optionsFor, withSession, withTarget } from "./scripted-target.ts";
+import { type OpenSession, optionsFor, withSession, withTarget } from "./scripted-target.ts";
 
 const ScsiEvent = 0;
 const LogoutRequest = 1;

@@ -2,8 +2,9 @@
 import { createHash } from "node:crypto";
 import { expect } from "chai";
 import { type ChapCredentials, connect, IscsiError, LoginError, ProtocolError } from "node-iscsi";
+import { errorOf } from "../fakes/error-of.ts";
 import { OPCODE, type SentPdu, textOf } from "./raw-pdus.ts";
-import { errorOf, optionsFor, type ScriptedConnection, withTarget } from "./scripted-target.ts";
+import { optionsFor, type ScriptedConnection, withTarget } from "./scripted-target.ts";
 
 const TO_OPERATIONAL = 0x81;
 const TO_FULL_FEATURE = 0x87;

@@ -1,8 +1,9 @@
 // The discovery session on the wire (RFC 7143 4.3, 11.10, 11.11, appendix C): Text Requests, continuations, pings, logout.
 import { expect } from "chai";
 import { type DiscoveredTarget, discover, IscsiError, ProtocolError } from "node-iscsi";
+import { errorOf } from "../fakes/error-of.ts";
 import { FINAL, NO_TAG, OPCODE, type SentPdu, textOf } from "./raw-pdus.ts";
-import { errorOf, type ScriptedConnection, type ScriptedTarget, withTarget } from "./scripted-target.ts";
+import { type ScriptedConnection, type ScriptedTarget, withTarget } from "./scripted-target.ts";
 
 const CONTINUES = 0x40;
 const LIST = ["TargetName=iqn.a:1", "TargetAddress=10.0.0.1:3260,1", "TargetName=iqn.a:2"];

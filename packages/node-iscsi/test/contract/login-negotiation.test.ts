@@ -1,8 +1,9 @@
 // Text negotiation on the wire (RFC 7143 6.2, 6.3, 13): what answers to our offer mean, and what we answer to the target's own.
 import { expect } from "chai";
 import { connect, IscsiError, ProtocolError, type SessionParameters } from "node-iscsi";
+import { errorOf } from "../fakes/error-of.ts";
 import { OPCODE, textOf } from "./raw-pdus.ts";
-import { errorOf, optionsFor, type ScriptedConnection, withSession, withTarget } from "./scripted-target.ts";
+import { optionsFor, type ScriptedConnection, withSession, withTarget } from "./scripted-target.ts";
 
 const TO_OPERATIONAL = 0x81;
 const TO_FULL_FEATURE = 0x87;

@@ -1,15 +1,9 @@
 // Login phase on the wire (RFC 7143 6.3, 11.12, 11.13): the form of requests, stages, continuations, refusals, redirection.
 import { expect } from "chai";
 import { connect, IscsiError, LoginError, ProtocolError, TransportError } from "node-iscsi";
+import { errorOf } from "../fakes/error-of.ts";
 import { NO_TAG, OPCODE, rawPdu, type SentPdu, textOf } from "./raw-pdus.ts";
-import {
-  errorOf,
-  openSession,
-  optionsFor,
-  type ScriptedConnection,
-  TARGET_NAME,
-  withTarget,
-} from "./scripted-target.ts";
+import { openSession, optionsFor, type ScriptedConnection, TARGET_NAME, withTarget } from "./scripted-target.ts";
 
 /** Bits of byte 1: T, C, and the stages (RFC 7143 11.12.1 to 11.12.3). */
 const TO_OPERATIONAL = 0x81;

@@ -1,8 +1,9 @@
 // NOP-Out and NOP-In (RFC 7143 11.18, 11.19) and the outer form of received PDUs (RFC 7143 7.7, 11.1, 11.2).
 import { expect } from "chai";
 import { ProtocolError, TransportError, testUnitReady } from "node-iscsi";
+import { errorOf } from "../fakes/error-of.ts";
 import { FINAL, NO_TAG, OPCODE, rawPdu } from "./raw-pdus.ts";
-import { errorOf, withSession } from "./scripted-target.ts";
+import { withSession } from "./scripted-target.ts";
 
 describe("contract: NOP", () => {
   it("11.18, 11.19: a ping of the target is answered with its tag and LUN, immediate, without data and without a tag of ours", () =>

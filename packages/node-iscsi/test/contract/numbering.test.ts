@@ -1,8 +1,9 @@
 // Numbering on the wire (RFC 7143 4.2.2.1 CmdSN and its window, 4.2.2.2 StatSN, 11.12.8, 11.12.9).
 import { expect } from "chai";
 import { connect, ProtocolError, read16, testUnitReady } from "node-iscsi";
+import { errorOf } from "../fakes/error-of.ts";
 import { NO_TAG, OPCODE, type SentPdu } from "./raw-pdus.ts";
-import { errorOf, optionsFor, withSession, withTarget } from "./scripted-target.ts";
+import { optionsFor, withSession, withTarget } from "./scripted-target.ts";
 
 describe("contract: command numbering", () => {
   it("4.2.2.1, 11.12.8: login requests are immediate with one CmdSN; the first command carries it, each later one the next", () =>

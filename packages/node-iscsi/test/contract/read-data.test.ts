@@ -1,8 +1,9 @@
 // Read data and status on the wire (RFC 7143 11.4, 11.7): order, zero-length segments, phase collapse, residuals, sense.
 import { expect } from "chai";
 import { inquiry, ProtocolError, read16, ScsiError, ScsiStatus, testUnitReady } from "node-iscsi";
+import { errorOf } from "../fakes/error-of.ts";
 import { FINAL, OPCODE, OVERFLOW, UNDERFLOW } from "./raw-pdus.ts";
-import { errorOf, LUN_1, type OpenSession, withSession } from "./scripted-target.ts";
+import { LUN_1, type OpenSession, withSession } from "./scripted-target.ts";
 
 const READ = 0x40;
 const SIMPLE = 1;

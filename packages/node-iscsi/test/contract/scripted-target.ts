@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { expect } from "chai";
-import { type ConnectOptions, connect, IscsiError, type IscsiSession } from "node-iscsi";
+import { type ConnectOptions, connect, type IscsiSession } from "node-iscsi";
 import {
   HAS_STATUS,
   NO_TAG,
@@ -325,14 +325,4 @@ export function withSession(
       open.session.destroy();
     }
   });
-}
-
-/** The typed error a promise rejects with; fails when it resolves. Attach it before anything is awaited. */
-export async function errorOf(promise: Promise<unknown>): Promise<IscsiError> {
-  const error = await promise.then(
-    () => undefined,
-    (cause) => cause,
-  );
-  expect(error).to.be.instanceOf(IscsiError);
-  return error;
 }

@@ -1,8 +1,9 @@
 // Write data on the wire (RFC 7143 4.2.5.2, 11.3, 11.7, 11.8, 13.10 to 13.14, 13.17): what goes with the command, unasked, and for R2Ts.
 import { expect } from "chai";
 import { ProtocolError, testUnitReady, write16 } from "node-iscsi";
+import { errorOf } from "../fakes/error-of.ts";
 import { FINAL, NO_TAG, OPCODE, OVERFLOW, type SentPdu, UNDERFLOW } from "./raw-pdus.ts";
-import { errorOf, type LoginScript, LUN_1, type OpenSession, withSession } from "./scripted-target.ts";
+import { type LoginScript, LUN_1, type OpenSession, withSession } from "./scripted-target.ts";
 
 const WRITE = 0x20;
 const SIMPLE = 1;

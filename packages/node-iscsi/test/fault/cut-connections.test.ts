@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { expect } from "chai";
 import { type Backing, type BlockDevice, type ConnectOptions, connect, IscsiError, IscsiTarget } from "node-iscsi";
-import { seededRandom } from "./seeded-random.ts";
+import { seededRandom } from "../../src/target/fault-triggers.ts";
 
 /** Acceptance of issue 3; `CUT_SEEDS=20 npx mocha ...` while working on it. */
 const SEEDS = Number(process.env.CUT_SEEDS ?? 1000);

@@ -5,7 +5,6 @@ import {
   AbortedError,
   type ConnectOptions,
   connect,
-  IscsiError,
   IscsiTarget,
   LoginError,
   ProtocolError,
@@ -15,6 +14,7 @@ import {
   TimeoutError,
   TransportError,
 } from "node-iscsi";
+import { errorOf } from "../fakes/error-of.ts";
 
 const MIB = 1024 * 1024;
 const targetName = "iqn.2026-11.test:fault";
@@ -40,15 +40,6 @@ async function withTarget(
   } finally {
     await target.close();
   }
-}
-
-async function errorOf(promise: Promise<unknown>): Promise<IscsiError> {
-  const error = await promise.then(
-    () => undefined,
-    (cause) => cause,
-  );
-  expect(error).to.be.instanceOf(IscsiError);
-  return error;
 }
 
 /** Writes, zeroes, reads back and compares with the target's own store. */

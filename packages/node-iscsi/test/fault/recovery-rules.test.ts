@@ -1,78 +1,21 @@
 // The rules a recovery keeps (RFC 7143 4.2.7.1, 6.3.5, 7.1.4.4): the same ISID, the same unit, the same portal group, one deadline.
 import { randomBytes } from "node:crypto";
 import { expect } from "chai";
-import {
-  type BlockDevice,
-  type ConnectOptions,
-  connect,
-  IscsiError,
-  type IscsiSession,
-  IscsiTarget,
-  RecoveryError,
-  type SentPdu,
-  TimeoutError,
-} from "node-iscsi";
+import { type IscsiTarget, RecoveryError, type SentPdu, TimeoutError } from "node-iscsi";
+import { errorOf } from "../fakes/error-of.ts";
+import { until } from "../fakes/until.ts";
+import { type SessionBench, stored, withBench } from "./session-bench.ts";
 
 const MIB = 1024 * 1024;
-const SIZE = 4 * MIB;
-const targetName = "iqn.2026-11.test:rules";
 const WRITE_16 = 0x8a;
 /** iSCSI opcodes. */
 const LOGIN_RESPONSE = 0x23;
 const DATA_IN = 0x25;
 
-interface Bench {
-  readonly target: IscsiTarget;
-  readonly session: IscsiSession;
-  readonly device: BlockDevice;
-  readonly counts: { lost: number; recovered: number; failed: number };
-}
-
-/** A target, a session that recovers quickly, and how often it did. */
-async function withBench(body: (bench: Bench) => Promise<void>, extra: Partial<ConnectOptions> = {}): Promise<void> {
-  const target = await IscsiTarget.listen({ address: "127.0.0.1", targetName, backing: { memoryBytes: SIZE } });
-  const counts = { lost: 0, recovered: 0, failed: 0 };
-  let session: IscsiSession | undefined;
-  try {
-    session = await connect({
-      address: "127.0.0.1",
-      port: target.port,
-      targetName,
-      lun: 1,
-      recovery: { firstBackoffMs: 1, longestBackoffMs: 4, maxAttempts: 1000 },
-      hooks: {
-        onConnectionLost: () => (counts.lost += 1),
-        onRecovered: () => (counts.recovered += 1),
-        onRecoveryAttemptFailed: () => (counts.failed += 1),
-      },
-      ...extra,
-    });
-    await body({ target, session, device: await session.blockDevice(), counts });
-  } finally {
-    session?.destroy();
-    await target.close();
-  }
-}
-
-async function errorOf(promise: Promise<unknown>): Promise<IscsiError> {
-  const error = await promise.then(
-    () => undefined,
-    (cause) => cause,
-  );
-  expect(error).to.be.instanceOf(IscsiError);
-  return error;
-}
-
-async function stored(target: IscsiTarget, offset: number, bytes: number): Promise<Buffer> {
-  const data = Buffer.alloc(bytes);
-  await target.backing.read(offset, data);
-  return data;
-}
-
 /** Cuts the connection, and waits until the initiator knows: nothing is sent on the old one then. */
-async function cut({ target, counts }: Bench): Promise<void> {
+async function cut({ target, counts }: SessionBench): Promise<void> {
   target.dropConnections();
-  while (counts.lost === 0) await new Promise(setImmediate);
+  await until(() => counts.lost > 0);
 }
 
 describe("the ISID of a recovery", () => {

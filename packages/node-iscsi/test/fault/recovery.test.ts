@@ -8,7 +8,6 @@ import {
   type ConnectOptions,
   compareAndWrite,
   connect,
-  IscsiError,
   type IscsiSession,
   IscsiTarget,
   ProtocolError,
@@ -17,6 +16,9 @@ import {
   type TargetLimits,
   TransportError,
 } from "node-iscsi";
+import { errorOf } from "../fakes/error-of.ts";
+import { until } from "../fakes/until.ts";
+import { stored } from "./session-bench.ts";
 
 const MIB = 1024 * 1024;
 const SIZE = 32 * MIB;
@@ -64,21 +66,6 @@ async function withBench(
 async function open(options: ConnectOptions): Promise<{ session: IscsiSession; device: BlockDevice }> {
   const session = await connect(options);
   return { session, device: await session.blockDevice() };
-}
-
-async function errorOf(promise: Promise<unknown>): Promise<IscsiError> {
-  const error = await promise.then(
-    () => undefined,
-    (cause) => cause,
-  );
-  expect(error).to.be.instanceOf(IscsiError);
-  return error;
-}
-
-async function stored(target: IscsiTarget, offset: number, bytes: number): Promise<Buffer> {
-  const data = Buffer.alloc(bytes);
-  await target.backing.read(offset, data);
-  return data;
 }
 
 function bytesOf(ranges: readonly ByteRange[]): number {
@@ -192,8 +179,8 @@ describe("recovery that succeeds", () => {
       };
       await device.write(0, first);
       await device.write(0, second);
-      const until = Date.now() + 250;
-      while (Date.now() < until) {
+      const end = Date.now() + 250;
+      while (Date.now() < end) {
         expect((await stored(target, 0, 4096)).equals(second)).to.equal(true);
         await new Promise(setImmediate);
       }
@@ -259,7 +246,7 @@ describe("recovery that fails", () => {
       const { device, session } = await open(options);
       target.faults.refuseLogin = { statusClass: 2, statusDetail: 1 };
       target.dropConnections();
-      while (!events.includes("lost")) await new Promise(setImmediate);
+      await until(() => events.includes("lost"));
       const error = await errorOf(device.write(0, Buffer.alloc(512)));
       expect(error).to.be.instanceOf(RecoveryError);
       expect(error.effect).to.equal("none");

@@ -2,65 +2,25 @@
 import { randomBytes } from "node:crypto";
 import { expect } from "chai";
 import {
-  type BlockDevice,
   CacheLossError,
   type ConnectOptions,
   connect,
   createReadStream,
   InvalidArgumentError,
-  IscsiError,
-  type IscsiSession,
-  IscsiTarget,
+  type IscsiError,
   type ScsiError,
-  type TargetFaults,
   TimeoutError,
   testUnitReady,
 } from "node-iscsi";
+import { errorOf } from "../fakes/error-of.ts";
+import { until } from "../fakes/until.ts";
+import { stored, withBench } from "./session-bench.ts";
 
 const MIB = 1024 * 1024;
-const targetName = "iqn.2026-11.test:review";
+const TEST_UNIT_READY = 0;
 const WRITE_16 = 0x8a;
 const CHECK_CONDITION = 2;
 const UNIT_ATTENTION = 6;
-
-interface Bench {
-  readonly target: IscsiTarget;
-  readonly options: ConnectOptions;
-  readonly session: IscsiSession;
-  readonly device: BlockDevice;
-}
-
-async function withBench(
-  body: (bench: Bench) => Promise<void>,
-  extra: Partial<ConnectOptions> = {},
-  faults: TargetFaults = {},
-): Promise<void> {
-  const target = await IscsiTarget.listen({
-    address: "127.0.0.1",
-    targetName,
-    backing: { memoryBytes: 32 * MIB },
-    faults,
-  });
-  let session: IscsiSession | undefined;
-  try {
-    const recovery = { firstBackoffMs: 1, longestBackoffMs: 10, maxAttempts: 1000 };
-    const options = { address: "127.0.0.1", port: target.port, targetName, lun: 1, recovery, ...extra };
-    session = await connect(options);
-    await body({ target, options, session, device: await session.blockDevice() });
-  } finally {
-    session?.destroy();
-    await target.close();
-  }
-}
-
-async function errorOf(promise: Promise<unknown>): Promise<IscsiError> {
-  const error = await promise.then(
-    () => undefined,
-    (cause) => cause,
-  );
-  expect(error).to.be.instanceOf(IscsiError);
-  return error;
-}
 
 describe("requests that cannot be sent", () => {
   it("an impossible LUN or CDB is refused before it takes a CmdSN, and the session goes on", () =>
@@ -112,13 +72,14 @@ describe("what an error says of the disk", () => {
       // The first write is run and its status lost: faults that replace the run come after it.
       target.faults.statuses = undefined;
       const written = errorOf(device.write(0, Buffer.alloc(512, 0xaa)));
-      while (target.counts.logins < 2) {
+      await until(() => {
+        if (target.counts.logins >= 2) return true;
         target.faults.statuses ??= [
           { opcode: WRITE_16, after: 1, status: 0x08 },
           { opcode: WRITE_16, after: 1, times: 9, status: 0x18 },
         ];
-        await new Promise(setImmediate);
-      }
+        return false;
+      });
       const error = await written;
       expect((error as ScsiError).statusText).to.equal("RESERVATION CONFLICT");
       expect(error.effect).to.equal("unknown");
@@ -157,6 +118,25 @@ describe("unit attentions that mean something", () => {
       // TEST UNIT READY, INQUIRY, VPD 83h, READ CAPACITY, write; the refused write was not run and is not counted.
       expect(target.counts.commands - before).to.equal(5);
     }));
+
+  it("attentions that come while the unit is looked at begin the look again, and the command succeeds", async () => {
+    const attention = (opcode: number, asc: number, ascq: number) => ({
+      ...{ opcode, status: CHECK_CONDITION, senseKey: UNIT_ATTENTION, asc, ascq },
+    });
+    const seen: string[] = [];
+    const onRetry = ({ asc, ascq }: ScsiError) => seen.push(`${asc}/${ascq}`);
+    const body: Parameters<typeof withBench>[0] = async ({ target, device }) => {
+      target.faults.statuses = [
+        attention(WRITE_16, 0x3f, 3),
+        attention(TEST_UNIT_READY, 0x2a, 9),
+        attention(TEST_UNIT_READY, 0x3f, 0x0e),
+      ];
+      await device.write(0, Buffer.alloc(512, 1));
+      expect(await stored(target, 0, 512)).to.deep.equal(Buffer.alloc(512, 1));
+    };
+    await withBench(body, { hooks: { onRetry } });
+    expect(seen).to.deep.equal(["63/3", "42/9", "63/14"]);
+  });
 });
 
 describe("caches that lose what was acknowledged", () => {
@@ -202,7 +182,7 @@ describe("deadlines and streams", () => {
         target.faults.delayMs = (cdb) => (cdb[0] === WRITE_16 ? 1500 : 0);
         const slow = device.write(0, Buffer.alloc(512));
         target.sendAsyncMessage({ event: 1, parameter3: 60 });
-        while (!target.counts.pings && target.counts.commands === 0) await new Promise(setImmediate);
+        await until(() => target.counts.pings > 0 || target.counts.commands > 0);
         let error: IscsiError | undefined;
         // Until the message has arrived the session still takes commands.
         while (error === undefined)

@@ -2,7 +2,7 @@
 import { type ConnectOptions, connect, discover, IscsiTarget, type TargetFaults } from "node-iscsi";
 import { Opcode, opcodeOf } from "../../src/pdu/header.ts";
 import { decodeTextPairs, encodeTextPairs } from "../../src/pdu/text-keys.ts";
-import { seededRandom } from "../fault/seeded-random.ts";
+import { seededRandom } from "../../src/target/fault-triggers.ts";
 import { anyLie, headerLie, type Lie, pick, type Random, upTo } from "./lies.ts";
 import { type Property, settled } from "./property.ts";
 

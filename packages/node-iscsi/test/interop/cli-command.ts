@@ -8,9 +8,13 @@ const ENTRY = fileURLToPath(new URL("../../src/cli/node-iscsi.ts", import.meta.u
 /** The command line of `node-iscsi`, without its arguments. */
 export const COMMAND: readonly [string, ...string[]] = [process.execPath, "--import=tsx", "--conditions=source", ENTRY];
 
+/** Longer than any test waits: a command that hangs must not keep mocha's process. */
+const DEADLINE_MS = 60_000;
+
 export function start(args: readonly string[], environment: NodeJS.ProcessEnv = {}): ChildProcess {
   const [program, ...first] = COMMAND;
-  return spawn(program, [...first, ...args], { env: { ...process.env, NODE_OPTIONS: "", ...environment } });
+  const env = { ...process.env, NODE_OPTIONS: "", ...environment };
+  return spawn(program, [...first, ...args], { env, timeout: DEADLINE_MS, killSignal: "SIGKILL" });
 }
 
 export interface Outcome {

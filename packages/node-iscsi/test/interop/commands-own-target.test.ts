@@ -1,7 +1,7 @@
 // Our initiator's commands that tgtd lacks, against our own target, which libiscsi's suite has judged (libiscsi-suite.test.ts).
 import { randomBytes } from "node:crypto";
 import { expect } from "chai";
-import { type Backing, connect, type IscsiSession, IscsiTarget, inquiryVpd, ScsiError } from "node-iscsi";
+import { type Backing, connect, type IscsiSession, IscsiTarget, inquiryVpd } from "node-iscsi";
 import type { ScsiCommand } from "../../src/scsi/command.ts";
 import { compareAndWrite } from "../../src/scsi/compare-and-write.ts";
 import { formatDesignator } from "../../src/scsi/format-designator.ts";
@@ -26,6 +26,7 @@ import {
 } from "../../src/scsi/vpd-pages.ts";
 import { write16 } from "../../src/scsi/write-16.ts";
 import { writeSame16 } from "../../src/scsi/write-same-16.ts";
+import { scsiErrorOf } from "../fakes/error-of.ts";
 
 const MIB = 1024 * 1024;
 const targetName = "iqn.2026-11.test:commands";
@@ -59,15 +60,6 @@ class SlowBacking implements Backing {
   async flush(): Promise<void> {}
 
   async close(): Promise<void> {}
-}
-
-async function scsiErrorOf(promise: Promise<unknown>): Promise<ScsiError> {
-  const error = await promise.then(
-    () => undefined,
-    (cause) => cause,
-  );
-  expect(error).to.be.instanceOf(ScsiError);
-  return error;
 }
 
 for (const blockSize of [512, 4096]) {

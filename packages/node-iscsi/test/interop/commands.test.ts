@@ -1,8 +1,7 @@
 // Our initiator's commands against the real tgtd, one by one; what they change is checked in the file behind the target.
 import { randomBytes } from "node:crypto";
-import { open } from "node:fs/promises";
 import { expect } from "chai";
-import { connect, type IscsiSession, inquiryVpd, ScsiError } from "node-iscsi";
+import { connect, type IscsiSession, inquiryVpd } from "node-iscsi";
 import type { ScsiCommand } from "../../src/scsi/command.ts";
 import { compareAndWrite } from "../../src/scsi/compare-and-write.ts";
 import { formatDesignator } from "../../src/scsi/format-designator.ts";
@@ -47,6 +46,8 @@ import { write10 } from "../../src/scsi/write-10.ts";
 import { write16 } from "../../src/scsi/write-16.ts";
 import { writeSame10 } from "../../src/scsi/write-same-10.ts";
 import { writeSame16 } from "../../src/scsi/write-same-16.ts";
+import { scsiErrorOf } from "../fakes/error-of.ts";
+import { readFileRange } from "../fakes/file-range.ts";
 import { Tgtd } from "./tgtd.ts";
 
 const MIB = 1024 * 1024;
@@ -57,23 +58,7 @@ let session: IscsiSession;
 
 const run = <T>(command: ScsiCommand<T>, on = session): Promise<T> => on.executeWithRetry(command);
 
-async function scsiErrorOf(promise: Promise<unknown>): Promise<ScsiError> {
-  const error = await promise.then(
-    () => undefined,
-    (cause) => cause,
-  );
-  expect(error).to.be.instanceOf(ScsiError);
-  return error;
-}
-
-async function stored(lba: number, blocks: number): Promise<Buffer> {
-  const file = await open(tgtd.backingPath, "r");
-  try {
-    return (await file.read(Buffer.alloc(blocks * BLOCK), 0, blocks * BLOCK, lba * BLOCK)).buffer;
-  } finally {
-    await file.close();
-  }
-}
+const stored = (lba: number, blocks: number) => readFileRange(tgtd.backingPath, lba * BLOCK, blocks * BLOCK);
 
 function connectToUnit(): Promise<IscsiSession> {
   return connect({ address: "127.0.0.1", port: tgtd.port, targetName: tgtd.targetName, lun: 1 });
@@ -86,8 +71,11 @@ describe("commands against tgtd", () => {
   });
 
   after(async () => {
-    await session?.logout();
-    await tgtd?.stop();
+    try {
+      await session?.logout();
+    } finally {
+      await tgtd?.stop();
+    }
   });
 
   describe("what the unit is", () => {

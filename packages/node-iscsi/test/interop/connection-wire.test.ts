@@ -89,8 +89,8 @@ describe("Connection and a raw peer", () => {
   });
 
   afterEach(async () => {
-    peer.destroy();
-    await connection.close();
+    peer?.destroy();
+    await connection?.close();
     await new Promise((resolve) => server.close(resolve));
   });
 

@@ -1,19 +1,11 @@
 // Runs the real istgt (Debian package istgt) in the foreground on a free port of 127.0.0.1 for the interop tests.
 import { type ChildProcess, spawn } from "node:child_process";
 import { chmod, mkdtemp, open, rm, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-
-/** A free TCP port: istgt cannot be told to choose one itself. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+import { freePort } from "../fakes/free-port.ts";
 
 export interface IstgtOptions {
   readonly sizeBytes: number;

@@ -5,6 +5,7 @@ import { type Backing, IscsiTarget, type IscsiTargetOptions } from "node-iscsi";
 import { Opcode, opcodeOf } from "../../src/pdu/header.ts";
 import { decodeScsiResponse } from "../../src/pdu/scsi.ts";
 import { decodeTaskManagementResponse, encodeTaskManagementRequest } from "../../src/pdu/task-management.ts";
+import { until } from "../fakes/until.ts";
 import { RawInitiator, type RawLogin, RESERVED_TAG, readWriteCdb, TEST_UNIT_READY } from "./own-target-client.ts";
 
 const targetName = "iqn.2026-11.test:sessions";
@@ -49,14 +50,6 @@ class GatedBacking implements Backing {
 
   async flush(): Promise<void> {}
   async close(): Promise<void> {}
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error("it never happened");
-    await new Promise((resolve) => setImmediate(resolve));
-  }
 }
 
 describe("sessions of our target", () => {

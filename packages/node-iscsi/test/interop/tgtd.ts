@@ -1,22 +1,13 @@
 // Runs the real tgtd (Debian package tgt) in the foreground on a free port of 127.0.0.1 for the interop tests.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { mkdtemp, open, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
+import { freePort } from "../fakes/free-port.ts";
 
 const run = promisify(execFile);
-
-/** A free TCP port: tgtd cannot be told to choose one itself. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 export interface TgtdOptions {
   sizeBytes: number;

@@ -1,10 +1,12 @@
 // Servers that misbehave, against our client. The server is a bare socket.
 import { expect } from "chai";
 import { get, TftpError } from "../../src/index.ts";
+import { closeAfterEach } from "../close-after-each.ts";
 import { RawPeer } from "../raw-peer.ts";
 import { until } from "../served-folder.ts";
 
 describe("tftp client and bad servers", () => {
+  const closing = closeAfterEach();
   let server: RawPeer;
   let transfer: RawPeer;
   beforeEach(async () => {
@@ -37,14 +39,13 @@ describe("tftp client and bad servers", () => {
     const client = await port;
     transfer.say(Buffer.concat([Buffer.from("00030001", "hex"), Buffer.alloc(512, 0x61)]), client);
     expect((await transfer.hears(0)).hex).to.equal("00040001");
-    const stranger = await RawPeer.open();
+    const stranger = closing(await RawPeer.open());
     stranger.say("0005 0000 62796500", client);
     stranger.say("0003 0002 62", client);
     expect((await stranger.hears(0)).hex).to.match(/^00050005/);
     transfer.say("0003 0002 63", client);
     expect(await outcome).to.equal(`${"a".repeat(512)}c`);
     expect(stranger.heard).to.have.length(1);
-    await stranger.close();
   });
 
   it("repeats its request with a doubling pause, then says that nobody answered", async () => {

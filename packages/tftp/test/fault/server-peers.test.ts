@@ -2,6 +2,7 @@
 import { readdir, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
+import { closeAfterEach } from "../close-after-each.ts";
 import { RawPeer, rrq } from "../raw-peer.ts";
 import { noise, type ServedFolder, serveFolder, until } from "../served-folder.ts";
 
@@ -16,6 +17,7 @@ async function openFilesUnder(folder: string): Promise<number> {
 }
 
 describe("tftp server and bad peers", () => {
+  const closing = closeAfterEach();
   let folder: ServedFolder;
   let peer: RawPeer;
   beforeEach(async () => {
@@ -44,7 +46,7 @@ describe("tftp server and bad peers", () => {
     await folder.write("f", noise(512));
     peer.say(rrq("f", "octet"), folder.port);
     const { port } = await peer.hears(0);
-    const stranger = await RawPeer.open();
+    const stranger = closing(await RawPeer.open());
     stranger.say("0005 0000 62796500", port);
     stranger.say(ack(1), port);
     expect((await stranger.hears(0)).hex).to.match(/^00050005/);
@@ -53,11 +55,10 @@ describe("tftp server and bad peers", () => {
     peer.say(ack(2), port);
     await until("the end", () => folder.events.at(-1)?.kind === "end");
     expect(stranger.heard).to.have.length(1);
-    await stranger.close();
   });
 
   it("a peer that vanishes is given up after its retries; socket and file are closed", async () => {
-    const hasty = await serveFolder({ timeoutMs: 10, retries: 2 });
+    const hasty = closing(await serveFolder({ timeoutMs: 10, retries: 2 }));
     await hasty.write("f", noise(5000));
     const before = udpSockets();
     peer.say(rrq("f", "octet", "windowsize", "4"), hasty.port);
@@ -73,16 +74,14 @@ describe("tftp server and bad peers", () => {
     expect(peer.heard).to.have.length(14);
     expect(await openFilesUnder(hasty.root)).to.equal(0);
     expect(udpSockets()).to.be.at.most(before);
-    await hasty.close();
   });
 
   it("a transfer that outlasts its deadline is ended", async () => {
-    const short = await serveFolder({ transferDeadlineMs: 30 });
+    const short = closing(await serveFolder({ transferDeadlineMs: 30 }));
     await short.write("f", noise(5000));
     peer.say(rrq("f", "octet"), short.port);
     await until("the error", () => short.events.at(-1)?.kind === "error");
     expect(short.events.at(-1)!.error).to.include({ code: "DeadlineExceeded" });
-    await short.close();
   });
 
   it("the same request again from the same port starts nothing; another one replaces the transfer silently", async () => {
@@ -103,7 +102,7 @@ describe("tftp server and bad peers", () => {
   });
 
   it("a node that was power-cycled in mid-transfer is served anew on the same port", async () => {
-    const quick = await serveFolder({ timeoutMs: 20, retries: 20, drainMs: 0 });
+    const quick = closing(await serveFolder({ timeoutMs: 20, retries: 20, drainMs: 0 }));
     await quick.write("f", noise(5000));
     peer.say(rrq("f", "octet"), quick.port);
     const first = await peer.hears(0);
@@ -112,15 +111,14 @@ describe("tftp server and bad peers", () => {
       peer.say(rrq("f", "octet"), quick.port);
       return peer.heard.some(({ port, hex }) => port !== first.port && hex.startsWith("00030001"));
     });
-    await quick.close();
   });
 
   it("requests beyond maxTransfers are dropped and reported, and served later", async () => {
-    const small = await serveFolder({ maxTransfers: 1, drainMs: 0 });
+    const small = closing(await serveFolder({ maxTransfers: 1, drainMs: 0 }));
     await small.write("f", "f");
     peer.say(rrq("f", "octet"), small.port);
     const { port } = await peer.hears(0);
-    const second = await RawPeer.open();
+    const second = closing(await RawPeer.open());
     second.say(rrq("f", "octet"), small.port);
     await until("the drop", () => small.events.some((event) => event.error?.code === "Busy"));
     expect(second.heard).to.have.length(0);
@@ -128,8 +126,6 @@ describe("tftp server and bad peers", () => {
     await until("the first to end", () => small.server.activeTransfers === 0);
     second.say(rrq("f", "octet"), small.port);
     expect((await second.hears(0)).hex).to.equal("0003000166");
-    await second.close();
-    await small.close();
   });
 
   it("writes, folders, bad modes and torn requests get their error number, noise gets nothing", async () => {
@@ -178,17 +174,14 @@ describe("tftp server and bad peers", () => {
 
   it("an observer that throws harms nobody", async () => {
     const errors: string[] = [];
-    const odd = await serveFolder({
-      onTransfer: () => {
-        throw new Error("observer");
-      },
-      onError: (error) => errors.push(error.message),
-    });
+    const onTransfer = () => {
+      throw new Error("observer");
+    };
+    const odd = closing(await serveFolder({ onTransfer, onError: (error) => errors.push(error.message) }));
     await odd.write("f", "f");
     peer.say(rrq("f", "octet"), odd.port);
     peer.say(ack(1), (await peer.hears(0)).port);
     await until("both events", () => errors.length === 2);
     expect(errors[0]).to.equal("onTransfer threw: observer");
-    await odd.close();
   });
 });

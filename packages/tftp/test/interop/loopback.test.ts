@@ -2,7 +2,8 @@
 import { rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
-import { get, TftpError } from "../../src/index.ts";
+import { get, TftpError, type TransferEvent } from "../../src/index.ts";
+import { closeAfterEach } from "../close-after-each.ts";
 import { noise, type ServedFolder, serveFolder, sha256, until } from "../served-folder.ts";
 
 async function failure(promise: Promise<unknown>): Promise<TftpError> {
@@ -16,6 +17,7 @@ async function failure(promise: Promise<unknown>): Promise<TftpError> {
 }
 
 describe("tftp, our client and our server", () => {
+  const closing = closeAfterEach();
   let folder: ServedFolder;
   const read = (file: string, options = {}) =>
     get({ address: "127.0.0.1", port: folder.port, file, dallyMs: 0, deadlineMs: 15_000, ...options });
@@ -80,16 +82,13 @@ describe("tftp, our client and our server", () => {
     await folder.write("f", bytes);
     await folder.write("new", "new");
     let replaced: Promise<void> | undefined;
-    const swapper = await serveFolder({
-      root: folder.root,
-      onTransfer: (event) => {
-        if (event.kind === "start") replaced = rename(join(folder.root, "new"), join(folder.root, "f"));
-      },
-    });
+    const onTransfer = ({ kind }: TransferEvent) => {
+      if (kind === "start") replaced = rename(join(folder.root, "new"), join(folder.root, "f"));
+    };
+    const swapper = closing(await serveFolder({ root: folder.root, onTransfer }));
     expect((await read("f", { port: swapper.port })).equals(bytes)).to.equal(true);
     await replaced;
     expect((await stat(join(folder.root, "f"))).size).to.equal(3);
-    await swapper.close();
   });
 
   it("100 transfers at a time", async () => {
@@ -119,7 +118,7 @@ describe("tftp, our client and our server", () => {
 
   it("a signal ends server and client at once", async () => {
     const stop = new AbortController();
-    const other = await serveFolder({ signal: stop.signal, drainMs: 60_000 });
+    const other = closing(await serveFolder({ signal: stop.signal, drainMs: 60_000 }));
     await other.write("f", noise(30_000_000));
     const reading = failure(read("f", { port: other.port }));
     await until("the start", () => other.events.length === 1);
