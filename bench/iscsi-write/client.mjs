@@ -1,12 +1,10 @@
 // Our side of the iSCSI figures, in a process of its own and without a TypeScript loader: what is measured is node-iscsi as it is installed.
 // One argument, a job as JSON (contenders.ts makes them); one line of JSON with the result on standard output.
 import { open } from "node:fs/promises";
-import { connect, read16 } from "node-iscsi";
+import { allocateTransferBuffer, connect } from "node-iscsi";
 
 const SAMPLE_EVERY_BYTES = 64 * 1024;
 const RANDOM_WRITE_BYTES = 4096;
-const PAGE_BYTES = 4096;
-const MALLOC_HEADER_BYTES = 16;
 
 const job = JSON.parse(process.argv[2] ?? "{}");
 const tasks = { write, read, "random-write": randomWrite };
@@ -23,7 +21,7 @@ function checkDigests({ parameters }) {
   if (job.digests && !isOn) throw new Error("header and data digests were wished for and not agreed on");
 }
 
-/** Runs `work(disk, from, to, session)` for each session over its share of the disk, then logs out of all. */
+/** Runs `work(disk, from, to)` for each session over its share of the disk, then logs out of all. */
 async function overSessions(work) {
   const sessions = await Promise.all(Array.from({ length: job.sessions }, openSession));
   const disks = await Promise.all(sessions.map((session) => session.blockDevice()));
@@ -31,30 +29,18 @@ async function overSessions(work) {
   const share = Math.ceil(job.sizeBytes / job.sessions / job.chunkBytes) * job.chunkBytes;
   const startedAt = performance.now();
   await Promise.all(
-    disks.map((disk, index) =>
-      work(disk, index * share, Math.min((index + 1) * share, job.sizeBytes), sessions[index]),
-    ),
+    disks.map((disk, index) => work(disk, index * share, Math.min((index + 1) * share, job.sizeBytes))),
   );
   const seconds = (performance.now() - startedAt) / 1000;
   await Promise.all(sessions.map((session) => session.logout()));
   return seconds;
 }
 
-/**
- * A buffer that starts at a page, as qemu-img's do. Trap: glibc puts a large allocation 16 bytes into a page, and some processors (AMD
- * Zen 3) copy from a page cache to there at a quarter of their speed.
- */
-function alignedBuffer(bytes) {
-  return Buffer.allocUnsafeSlow(bytes + PAGE_BYTES)
-    .subarray(PAGE_BYTES - MALLOC_HEADER_BYTES)
-    .subarray(0, bytes);
-}
-
 /** Runs `step(offset, buffer)` over a range in order, `depth` steps at a time, each lane with a buffer of its own. */
 async function inLanes(from, to, step) {
   let next = from;
   const lane = async () => {
-    const buffer = alignedBuffer(job.chunkBytes);
+    const buffer = allocateTransferBuffer(job.chunkBytes);
     while (next < to) {
       const offset = next;
       const bytes = Math.min(job.chunkBytes, to - offset);
@@ -94,9 +80,9 @@ async function write() {
 async function read() {
   const source = job.source === undefined ? undefined : await open(job.source, "r");
   let sampleSum = 0;
-  const seconds = await overSessions((disk, from, to, session) =>
+  const seconds = await overSessions((disk, from, to) =>
     inLanes(from, to, async (offset, buffer) => {
-      await session.executeWithRetry(read16(offset / disk.blockSize, buffer.length / disk.blockSize, buffer));
+      await disk.readInto(offset, buffer);
       for (let at = 0; at < buffer.length; at += SAMPLE_EVERY_BYTES)
         sampleSum = (sampleSum + Math.imul(buffer.readUInt32LE(at), (offset + at) / SAMPLE_EVERY_BYTES + 1)) >>> 0;
       if (source !== undefined) await compare(source, offset, buffer);
