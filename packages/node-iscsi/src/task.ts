@@ -1,7 +1,7 @@
 // One SCSI task in flight (RFC 7143 4.2.2, 4.2.5): its data both ways, its sequence numbers, and how it settles.
 import { type ErrorContext, type IscsiError, ProtocolError, SequenceError } from "./errors.ts";
 import type { SessionParameters } from "./negotiation.ts";
-import { type DataInPdu, type ReadyToTransferPdu, writeDataOut } from "./pdu/data.ts";
+import { type DataInPdu, type ReadyToTransferPdu, viewOf, writeDataOut } from "./pdu/data.ts";
 import { HEADER_BYTES, RESERVED_TAG } from "./pdu/header.ts";
 import { encodeScsiCommand, type Residual, TASK_ATTRIBUTE_SIMPLE } from "./pdu/scsi.ts";
 import { decodeSense, isRecoveredError, ScsiStatus } from "./scsi/sense.ts";
@@ -171,6 +171,7 @@ export class ScsiTask {
     const segment = parameters.maxSendDataSegmentBytes & ~3;
     const count = Math.ceil(length / segment);
     const headers = Buffer.alloc(count * HEADER_BYTES);
+    const view = viewOf(headers);
     for (let dataSn = 0; dataSn < count; dataSn += 1) {
       const bufferOffset = offset + dataSn * segment;
       const bytes = Math.min(segment, offset + length - bufferOffset);
@@ -187,7 +188,7 @@ export class ScsiTask {
           bufferOffset,
           dataSegmentLength: bytes,
         },
-        headers,
+        view,
         headerAt,
       );
       connection.send(

@@ -4,6 +4,8 @@ import {
   expectHeader,
   FINAL_FLAG,
   HEADER_BYTES,
+  lunField,
+  MAX_DATA_SEGMENT_BYTES,
   newHeader,
   Opcode,
   readTargetSequence,
@@ -26,24 +28,31 @@ export interface DataOutPdu {
   readonly dataSegmentLength: number;
 }
 
-/** Writes a Data-Out header into 48 zeroed bytes at `offset`, so that one allocation serves a whole burst. */
-export function writeDataOut(pdu: DataOutPdu, into: Buffer, offset: number): void {
-  into[offset] = Opcode.DataOut;
-  into[offset + 1] = pdu.final ? FINAL_FLAG : 0;
-  if (pdu.dataSegmentLength > 0xffffff) throw new ProtocolError("Data-Out segment does not fit 24 bits");
-  into.writeUInt32BE(pdu.dataSegmentLength, offset + 4);
-  writeLun(into, pdu.lun, offset + 8);
-  into.writeUInt32BE(pdu.initiatorTaskTag, offset + 16);
-  into.writeUInt32BE(pdu.targetTransferTag, offset + 20);
-  into.writeUInt32BE(pdu.expStatSn, offset + 28);
-  into.writeUInt32BE(pdu.dataSn, offset + 36);
-  into.writeUInt32BE(pdu.bufferOffset, offset + 40);
+/**
+ * Writes a Data-Out header into 48 zeroed bytes at `offset`, so that one allocation serves a whole burst. Through a view: on the data
+ * path Buffer's own methods, which check and store byte by byte, take several times as long to run and to compile.
+ */
+export function writeDataOut(pdu: DataOutPdu, into: DataView, offset: number): void {
+  if (pdu.dataSegmentLength > MAX_DATA_SEGMENT_BYTES) throw new ProtocolError("Data-Out segment does not fit 24 bits");
+  into.setUint16(offset, (Opcode.DataOut << 8) | (pdu.final ? FINAL_FLAG : 0));
+  into.setUint32(offset + 4, pdu.dataSegmentLength);
+  into.setUint16(offset + 8, lunField(pdu.lun));
+  into.setUint32(offset + 16, pdu.initiatorTaskTag);
+  into.setUint32(offset + 20, pdu.targetTransferTag);
+  into.setUint32(offset + 28, pdu.expStatSn);
+  into.setUint32(offset + 36, pdu.dataSn);
+  into.setUint32(offset + 40, pdu.bufferOffset);
 }
 
 export function encodeDataOut(pdu: DataOutPdu): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
-  writeDataOut(pdu, header, 0);
+  writeDataOut(pdu, viewOf(header), 0);
   return header;
+}
+
+/** The same bytes, for numbers of more than one byte. */
+export function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 export function decodeDataOut(header: Buffer): Omit<DataOutPdu, "lun"> {

@@ -89,11 +89,16 @@ export function expectHeader(header: Buffer, opcode: number): void {
     throw new ProtocolError(`expected ${opcodeName(opcode)}, got ${opcodeName(opcodeOf(header))}`);
 }
 
-/** Writes an 8-byte LUN in single-level form (SAM-5 4.7): peripheral below 256, flat space below 16384. */
-export function writeLun(buffer: Buffer, lun: number, offset: number): void {
+/** The first two bytes of an 8-byte LUN in single-level form (SAM-5 4.7): peripheral below 256, flat space below 16384. */
+export function lunField(lun: number): number {
   if (!Number.isInteger(lun) || lun < 0 || lun > MAX_LUN)
     throw new ProtocolError(`logical unit number ${lun} is not in 0..${MAX_LUN}`);
-  buffer.writeUInt16BE(lun < 256 ? lun : 0x4000 | lun, offset);
+  return lun < 256 ? lun : 0x4000 | lun;
+}
+
+/** Writes an 8-byte LUN in single-level form. */
+export function writeLun(buffer: Buffer, lun: number, offset: number): void {
+  buffer.writeUInt16BE(lunField(lun), offset);
 }
 
 /** Reads a single-level LUN; undefined for the addressing methods we do not use (never an error: a peer may have more). */
