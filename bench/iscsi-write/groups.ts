@@ -36,9 +36,10 @@ export interface Group {
 }
 
 const MIB = 1024 * 1024;
-const ONE: Shape = { sessions: 1, depth: 4, chunkBytes: MIB };
-/** Thirty-two nodes at once: half as much in flight each, as more of it only wears out the processor's cache. */
-const MANY: Shape = { sessions: 32, depth: 2, chunkBytes: MIB };
+/** qemu-img convert has as many requests in flight, of up to 2 MiB each. */
+const ONE: Shape = { sessions: 1, depth: 8, chunkBytes: MIB };
+/** Thirty-two nodes at once: together they keep the target busy with one write each. */
+const MANY: Shape = { sessions: 32, depth: 1, chunkBytes: MIB };
 const SPEED = "MB/s";
 const OURS = "node-iscsi";
 /** One small write per 16 KiB of disk: 131,072 for 2 GiB. */

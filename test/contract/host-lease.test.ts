@@ -13,8 +13,8 @@ import { sync } from "../../db/migrate.ts";
 import { ServiceRepository } from "../../db/services.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
+import { closeAfterEach } from "../../packages/ipmi-js/test/close-after-each.ts";
 import { until } from "../fakes/api-bench.ts";
-import { closeAfterEach } from "../fakes/close-after-each.ts";
 import { failureOf } from "./baremetal.ts";
 import { onEachEngine, open, TestClock } from "./engines.ts";
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { SimulatorFaults } from "ipmi-js";
-import { freePort } from "./free-port.ts";
+import { freePort } from "../../packages/node-iscsi/test/fakes/free-port.ts";
 import { SimulatedNode, type SimulatedNodeOptions } from "./simulated-node.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));

@@ -10,9 +10,9 @@ import { sync } from "../../db/migrate.ts";
 import { isConnectionLoss, transact } from "../../db/transaction.ts";
 import { poll, systemClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
+import { closeAfterEach } from "../../packages/ipmi-js/test/close-after-each.ts";
 import { failureOf, LEASE_MS, Rack } from "../contract/baremetal.ts";
 import { onEachEngine } from "../contract/engines.ts";
-import { closeAfterEach } from "../fakes/close-after-each.ts";
 import { startMariaDb } from "../mariadb/server.ts";
 
 const SCRIPT = fileURLToPath(new URL("./db-killed-process.ts", import.meta.url));

@@ -8,7 +8,7 @@ import { type InitramfsOptions, initramfsInputs, writeInitramfs } from "../../la
 import { fetchKernel } from "../../lab/artifacts/kernel.ts";
 import { Daemon, tail } from "../../lab/daemon.ts";
 import { Say } from "../../lab/say.ts";
-import { freePort } from "../fakes/free-port.ts";
+import { freePort } from "../../packages/node-iscsi/test/fakes/free-port.ts";
 
 const MIB = 1024 * 1024;
 /** Kernel and ramdisk are kept where the lab keeps its own. */

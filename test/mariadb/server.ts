@@ -6,7 +6,7 @@ import { homedir, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import mysql from "mysql2/promise";
-import { freePort } from "../fakes/free-port.ts";
+import { freePort } from "../../packages/node-iscsi/test/fakes/free-port.ts";
 
 export interface MariaDbOptions {
   /** Where data, socket and log go; default: a new folder in memory (/dev/shm) or the temporary one, removed by `stop`. */

@@ -9,8 +9,8 @@ import { Opcode, opcodeOf, paddingOf } from "./pdu/header.ts";
 import { decodeLoginResponse, LoginStage } from "./pdu/login.ts";
 import { allocateTransferBuffer } from "./transfer-buffer.ts";
 
-/** Size of the reused receive buffer of each connection. */
-const RECEIVE_BUFFER_BYTES = 256 * 1024;
+/** Size of the reused receive buffer of each connection. Larger ones read no faster: large segments are received at their place. */
+const RECEIVE_BUFFER_BYTES = 64 * 1024;
 /** From this many missing bytes of a data segment on they are received at their place; below, the copy is cheaper than the system call. */
 const DIRECT_FROM_BYTES = 16 * 1024;
 /** Above this many unsent bytes the session starts no new command. */

@@ -30,7 +30,7 @@ export interface DataOutPdu {
 
 /**
  * Writes a Data-Out header into 48 zeroed bytes at `offset`, so that one allocation serves a whole burst. Through a view: on the data
- * path Buffer's own methods, which check and store byte by byte, take several times as long to run and to compile.
+ * path Buffer's own methods, which check and store byte by byte, take nearly twice as long.
  */
 export function writeDataOut(pdu: DataOutPdu, into: DataView, offset: number): void {
   if (pdu.dataSegmentLength > MAX_DATA_SEGMENT_BYTES) throw new ProtocolError("Data-Out segment does not fit 24 bits");

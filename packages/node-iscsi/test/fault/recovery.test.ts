@@ -18,7 +18,7 @@ import {
 } from "node-iscsi";
 import { errorOf } from "../fakes/error-of.ts";
 import { until } from "../fakes/until.ts";
-import { stored } from "./session-bench.ts";
+import { quickOptions, stored } from "./session-bench.ts";
 
 const MIB = 1024 * 1024;
 const SIZE = 32 * MIB;
@@ -43,11 +43,7 @@ async function withBench(
   const target = await IscsiTarget.listen({ address: "127.0.0.1", targetName, backing, faults, limits });
   const events: string[] = [];
   const options: ConnectOptions = {
-    address: "127.0.0.1",
-    port: target.port,
-    targetName,
-    lun: 1,
-    recovery: { firstBackoffMs: 1, longestBackoffMs: 10, maxAttempts: 1000 },
+    ...quickOptions(target.port, targetName),
     hooks: {
       onConnectionLost: () => events.push("lost"),
       onRecovered: ({ attempts }) => events.push(`recovered after ${attempts}`),

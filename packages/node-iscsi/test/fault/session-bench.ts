@@ -14,6 +14,12 @@ export interface SessionBench {
   readonly counts: { lost: number; recovered: number; failed: number };
 }
 
+/** Options for the target on `port` of 127.0.0.1, with a recovery that does not make a test wait. */
+export function quickOptions(port: number, targetName: string): ConnectOptions {
+  const recovery = { firstBackoffMs: 1, longestBackoffMs: 10, maxAttempts: 1000 };
+  return { address: "127.0.0.1", port, targetName, lun: 1, recovery };
+}
+
 export async function withBench(
   body: (bench: SessionBench) => Promise<void>,
   extra: Partial<ConnectOptions> = {},
@@ -23,11 +29,7 @@ export async function withBench(
   let session: IscsiSession | undefined;
   try {
     const options: ConnectOptions = {
-      address: "127.0.0.1",
-      port: target.port,
-      targetName,
-      lun: 1,
-      recovery: { firstBackoffMs: 1, longestBackoffMs: 10, maxAttempts: 1000 },
+      ...quickOptions(target.port, targetName),
       hooks: {
         onConnectionLost: () => (counts.lost += 1),
         onRecovered: () => (counts.recovered += 1),
