@@ -1,10 +1,9 @@
 // node-iscsi ls: the targets behind a portal, with their portals and, on request, their logical units.
+import { readCapacity } from "../block-limits.ts";
 import { discover } from "../discovery.ts";
 import { formatPortal, IscsiError, ScsiError } from "../errors.ts";
 import { inquiry } from "../scsi/inquiry.ts";
-import { readCapacity10, readCapacity16 } from "../scsi/read-capacity.ts";
 import { reportLuns } from "../scsi/report-luns.ts";
-import { SenseKey } from "../scsi/sense.ts";
 import { type CliCommand, type PortalArguments, parseCommand, portalArguments } from "./arguments.ts";
 import { explain, loggingIn } from "./explain.ts";
 import { deviceTypeName } from "./inquiry-text.ts";
@@ -57,15 +56,12 @@ async function describe(run: RunOnLun, lun: number): Promise<UnitListing> {
 
 /** Undefined when the unit has none to tell: no medium, becoming ready. */
 async function capacityOf(run: RunOnLun, lun: number) {
-  for (const command of [readCapacity16(), readCapacity10()]) {
-    try {
-      return await run(command, lun);
-    } catch (error) {
-      if (!(error instanceof ScsiError)) throw error;
-      if (error.senseKey !== SenseKey.IllegalRequest) return undefined;
-    }
+  try {
+    return await readCapacity((command) => run(command, lun));
+  } catch (error) {
+    if (!(error instanceof ScsiError)) throw error;
+    return undefined;
   }
-  return undefined;
 }
 
 async function listUnits(target: PortalArguments & { targetName: string }, signal: AbortSignal) {
