@@ -5,10 +5,13 @@ import { ApiServer, createApi, IdentityService } from "../api/index.ts";
 import { ComputeServices } from "../compute/compute-services.ts";
 import { HostLease } from "../compute/host-lease.ts";
 import { ImageStore } from "../compute/image-store.ts";
+import { ConsoleRecorder } from "../driver/console/console-recorder.ts";
+import { IpmiSerialLines } from "../driver/console/serial-lines.ts";
 import type { DriverContext } from "../driver/context.ts";
 import { BareMetalDriver } from "../driver/driver.ts";
 import { ImageCache } from "../driver/images.ts";
 import { IpmiPower } from "../driver/power/ipmi.ts";
+import type { PowerSync } from "../driver/power-sync/power-sync.ts";
 import { Reconciler } from "../driver/reconciler.ts";
 import { systemClock } from "../lib/clock.ts";
 import type { Config } from "../lib/config/index.ts";
@@ -16,6 +19,7 @@ import { describeError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
 import { driverSettings } from "./driver-settings.ts";
 import { openRepositories } from "./open-repositories.ts";
+import { openPowerSync } from "./power-sync.ts";
 import { runService } from "./run-service.ts";
 
 const GIB = 1024 ** 3;
@@ -55,11 +59,23 @@ async function start(
     operationDeadlineMs: Math.min(30_000, powerDeadlineMs),
   });
   closers.push(() => power.close());
+  const consoles = new ConsoleRecorder({
+    host: common.host,
+    folder: baremetal.consoleLogDir,
+    maxFileBytes: baremetal.consoleLogMaxKb * 1024,
+    isRecording: baremetal.consoleLog,
+    nodes: repositories.nodes,
+    lines: new IpmiSerialLines(),
+    clock: systemClock,
+    logger,
+  });
+  closers.push(() => consoles.close());
   const context: DriverContext = {
     ...repositories,
     settings: await driverSettings(config, logger),
     power,
     images: new ImageCache(baremetal.imageCachePath, imageStore),
+    consoles,
     clock: systemClock,
     logger,
   };
@@ -79,9 +95,11 @@ async function start(
   const identity = await IdentityService.open(settings, join(common.statePath, "token.key"), systemClock);
   let lease: HostLease | undefined;
   let reconciler: Reconciler | undefined;
+  let powerSync: PowerSync | undefined;
   closers.push(async () => lease?.close());
   closers.push(async () => reconciler?.close());
   closers.push(() => services.close());
+  closers.push(async () => powerSync?.close());
   let isReady = false;
   // Trap: the recovery undoes what nothing works on; only the process that has the port and the host may do it.
   const server = await ApiServer.listen({
@@ -102,6 +120,7 @@ async function start(
     },
     signal,
   );
+  consoles.follow();
   await services.start();
   isReady = true;
   const isInstanceAlive = async (uuid: string) => {
@@ -109,5 +128,7 @@ async function start(
     return instance !== undefined && instance.vmState !== "error";
   };
   reconciler = new Reconciler(context, driver, isInstanceAlive, RECONCILE);
+  powerSync = openPowerSync(config, context, driver, services);
+  powerSync.start();
   return `${server.host}:${server.port}`;
 }

@@ -31,6 +31,8 @@ export interface ComputeDriver {
   powerOff(instance: InstanceRecord): Promise<void>;
   powerOn(instance: InstanceRecord): Promise<void>;
   getInfo(instance: InstanceRecord): Promise<InstanceInfo>;
+  /** The last `lines` lines of the instance's serial console, or all that are told; empty if nothing was recorded. */
+  getConsoleOutput(instance: InstanceRecord, lines: number | undefined): Promise<string>;
   listInstances(): Promise<string[]>;
   /** The uuids of this host's enrolled nodes, free or not. */
   getAvailableNodes(): Promise<string[]>;

@@ -135,6 +135,39 @@ export class InstanceService {
     return true;
   }
 
+  /**
+   * What nova-compute's power sync does with a machine that was seen on or off, for good, since `sinceMs`: `power_state` is
+   * written; an active instance whose machine is off is stopped, a stopped one whose machine is on is powered off. One in any
+   * other state is not acted on. False: the row is in work, or was written since then; nothing was done.
+   */
+  async syncPower(uuid: string, isOn: boolean, sinceMs: number): Promise<boolean> {
+    const { instances, tasks, host, logger } = this.#options;
+    const instance = await instances.get(uuid);
+    if (instance === undefined || instance.host !== host || instance.updatedAt.getTime() >= sinceMs) return false;
+    if (instance.taskState !== null || instance.vmState === "building" || tasks.isRunning(uuid)) return false;
+    const { vmState, updatedAt } = instance;
+    // Of a stopped one it is what nova-compute calls a forced stop: the API would refuse it.
+    const action = vmState === (isOn ? "stopped" : "active") ? STOP : undefined;
+    const patch = {
+      powerState: isOn ? START.powerState : STOP.powerState,
+      ...(action === undefined ? {} : { taskState: action.taskState }),
+    };
+    const expected = { expectedVmState: vmState, expectedTaskState: null, expectedUpdatedAt: updatedAt };
+    if (!(await instances.update(uuid, patch, expected))) return false;
+    if (action === undefined) return true;
+    logger.warn(`instance ${uuid} is ${vmState}, but its machine is ${isOn ? "on" : "off"}: stopping it`, {
+      instance: uuid,
+    });
+    this.#startPower(uuid, action);
+    return true;
+  }
+
+  /** The end of what the instance wrote to its serial console. @throws BaremetalError `Conflict` on another host */
+  consoleOutput(instance: InstanceRecord, lines: number | undefined): Promise<string> {
+    this.#checkHost(instance);
+    return this.#options.driver.getConsoleOutput(instance, lines);
+  }
+
   /** os-resetState: an administrator's word against the row's. */
   async resetState(instance: InstanceRecord, vmState: "active" | "error"): Promise<void> {
     await this.#options.instances.update(instance.uuid, { vmState, taskState: null });

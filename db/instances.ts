@@ -2,9 +2,9 @@
 import type { Knex } from "knex";
 import type { Clock } from "../lib/clock.ts";
 import { BaremetalError } from "../lib/errors.ts";
-import type { InstanceRecord } from "./records.ts";
-import { type Dialect, dialectOf, type Row } from "./table-map.ts";
-import { instancesTable } from "./tables.ts";
+import type { InstancePowerState, InstanceRecord } from "./records.ts";
+import { type Dialect, dialectOf, type Row, timeToDb } from "./table-map.ts";
+import { instancePowerTable, instancesTable } from "./tables.ts";
 import { isUniqueViolation, reading, transact } from "./transaction.ts";
 
 type Required =
@@ -32,6 +32,8 @@ export type InstancePatch = Partial<Omit<InstanceRecord, Kept | "uuid">>;
 export interface ExpectedStates {
   readonly expectedVmState?: string | readonly string[];
   readonly expectedTaskState?: string | null | readonly (string | null)[];
+  /** When it was last written, as it was read. */
+  readonly expectedUpdatedAt?: Date;
 }
 
 export interface InstanceFilter {
@@ -103,6 +105,19 @@ export class InstanceRepository {
     return rows.map((row) => instancesTable.fromRow(row));
   }
 
+  /** A page of the instances of a host, as far as their power goes: those with an id above `afterId`, by id. */
+  async listPowerStates(host: string, afterId: number, limit: number): Promise<InstancePowerState[]> {
+    const rows: Row[] = await reading(this.#db, "listing the instances' power", async () =>
+      this.#db("instances")
+        .where({ host, deleted: 0 })
+        .where("id", ">", afterId)
+        .orderBy("id")
+        .limit(limit)
+        .select(...instancePowerTable.columns),
+    );
+    return rows.map((row) => instancePowerTable.fromRow(row));
+  }
+
   /** Writes `patch` if the row is there and in the expected states. False: nothing was written. */
   async update(uuid: string, patch: InstancePatch, expected: ExpectedStates = {}): Promise<boolean> {
     const row = instancesTable.toRow(this.#dialect, { ...patch, updatedAt: new Date(this.#clock.now()) });
@@ -131,6 +146,9 @@ export class InstanceRepository {
       const query = trx("instances").where({ uuid, deleted: 0 });
       if (expected.expectedVmState !== undefined) query.where(anyOf("vm_state", expected.expectedVmState));
       if (expected.expectedTaskState !== undefined) query.where(anyOf("task_state", expected.expectedTaskState));
+      if (expected.expectedUpdatedAt !== undefined) {
+        query.where("updated_at", timeToDb(this.#dialect, expected.expectedUpdatedAt));
+      }
       return query.update(row);
     });
     return count === 1;

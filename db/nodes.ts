@@ -4,12 +4,13 @@ import type { Knex } from "knex";
 import type { Clock } from "../lib/clock.ts";
 import { BaremetalError, describeError } from "../lib/errors.ts";
 import { insertInterface, type NewInterface } from "./interfaces.ts";
+import { type PowerReport, selectPower, updateAsSeen } from "./node-power.ts";
 import { NODE_TRANSITIONS, type NodeTransitionName } from "./node-states.ts";
 import { applyTransition, type TransitionPatch } from "./node-transition.ts";
-import type { DeploymentRecord, NodeRecord, PowerState } from "./records.ts";
+import type { DeploymentRecord, NodePower, NodeRecord } from "./records.ts";
 import type { SecretBox } from "./secret-box.ts";
 import { type Dialect, dialectOf, type Row, timeToDb } from "./table-map.ts";
-import { deploymentsTable, nodesTable } from "./tables.ts";
+import { deploymentsTable, nodePowerTable, nodesTable } from "./tables.ts";
 import { isUniqueViolation, reading, transact, transactIf } from "./transaction.ts";
 
 /** What a caller may say of a machine; nothing else is ever taken from outside (S4). */
@@ -59,14 +60,6 @@ export interface Association {
   readonly ephemeralMb: number;
   readonly ephemeralFormat: string | null;
   readonly preserveEphemeral: boolean;
-}
-
-/** What is known of a machine's power. */
-export interface PowerReport {
-  readonly powerState?: PowerState | null;
-  readonly targetPowerState?: PowerState | null;
-  readonly fault?: string | null;
-  readonly lastError?: string | null;
 }
 
 /** The machines. */
@@ -235,6 +228,17 @@ export class NodeRepository {
     return this.#update(nodeId, row, `writing the power state of node ${nodeId}`);
   }
 
+  /** A page of the machines of a host, as far as their power goes: those with an id above `afterId`, by id. */
+  async listPower(serviceHost: string, afterId: number, limit: number): Promise<NodePower[]> {
+    const rows = await selectPower(this.#db, serviceHost, afterId, limit);
+    return rows.map((row) => this.#opened(nodePowerTable.fromRow(row)));
+  }
+
+  /** Writes what a look at the machine's power found, if its row still is as it was `seen`. False: nothing was written. */
+  notePower(seen: NodePower, report: PowerReport): Promise<boolean> {
+    return updateAsSeen(this.#db, seen, report, this.#now());
+  }
+
   /** Writes the reason that people see; null clears it. */
   async setLastError(nodeId: number, lastError: string | null): Promise<boolean> {
     return this.#update(
@@ -334,12 +338,15 @@ export class NodeRepository {
     return nodesTable.toRow(this.#dialect, allowed as Partial<NodeRecord>);
   }
 
+  #record(row: Row): NodeRecord {
+    return this.#opened(nodesTable.fromRow(row));
+  }
+
   /**
    * Trap: a row of the original's holds its password as it is; it is sealed when it is next written. One that was sealed
    * with another key is this node's trouble only: thrown here, it would take the whole list with it.
    */
-  #record(row: Row): NodeRecord {
-    const record = nodesTable.fromRow(row);
+  #opened<R extends Pick<NodeRecord, "pmPassword">>(record: R): R & Pick<NodeRecord, "pmPasswordError"> {
     const kept = record.pmPassword;
     if (kept === null || !this.#box.isSealed(kept)) return record;
     try {

@@ -63,6 +63,23 @@ export interface NodeRecord {
   readonly deploymentId: number | null;
 }
 
+/** The part of a node that looks at its power need: what its BMC is, and what was last known. */
+export type NodePower = Pick<
+  NodeRecord,
+  | "id"
+  | "pmAddress"
+  | "pmUser"
+  | "pmPassword"
+  | "pmPasswordError"
+  | "instanceUuid"
+  | "taskState"
+  | "powerState"
+  | "targetPowerState"
+  | "maintenance"
+  | "fault"
+  | "deploymentId"
+>;
+
 export interface InterfaceRecord {
   readonly id: number;
   readonly nodeId: number;
@@ -195,6 +212,9 @@ export interface InstanceRecord {
   readonly terminatedAt: Date | null;
   readonly deleted: boolean;
 }
+
+/** The part of an instance that says whether its machine should be on. */
+export type InstancePowerState = Pick<InstanceRecord, "id" | "uuid" | "vmState" | "taskState" | "powerState">;
 
 export interface FlavorSnapshot {
   readonly id: string;

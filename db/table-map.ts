@@ -77,6 +77,11 @@ export class TableMap<R extends object> {
     return this.#spec(field).column;
   }
 
+  /** The columns of all fields. */
+  get columns(): string[] {
+    return [...this.#fields.values()].map(({ column }) => column);
+  }
+
   /** The record behind a row. */
   fromRow(row: Row): R {
     const record: Record<string, unknown> = {};
@@ -102,7 +107,12 @@ export class TableMap<R extends object> {
   }
 
   #read(field: string, spec: Required<ColumnSpec>, value: unknown): unknown {
-    if (value === null || value === undefined) return structuredClone(spec.whenNull);
+    if (value === null || value === undefined) {
+      // An empty object or list is the record's own; a clone of anything else is only slow.
+      return typeof spec.whenNull === "object" && spec.whenNull !== null
+        ? structuredClone(spec.whenNull)
+        : spec.whenNull;
+    }
     switch (spec.kind) {
       case "plain":
         return value;

@@ -5,9 +5,11 @@ import type {
   EventRecord,
   FlavorRecord,
   ImageRecord,
+  InstancePowerState,
   InstanceRecord,
   InterfaceRecord,
   KeyPairRecord,
+  NodePower,
   NodeRecord,
   ServiceRecord,
 } from "./records.ts";
@@ -46,6 +48,21 @@ export const nodesTable = new TableMap<Omit<NodeRecord, "pmPasswordError">>("bm_
   maintenance: flag,
   fault: plain,
   lastError: plain,
+  deploymentId: plain,
+});
+
+/** The part of bm_nodes that the power sync reads: it reads all nodes many times an hour. */
+export const nodePowerTable = new TableMap<Omit<NodePower, "pmPasswordError">>("bm_nodes", {
+  id: plain,
+  pmAddress: plain,
+  pmUser: plain,
+  pmPassword: plain,
+  instanceUuid: plain,
+  taskState: plain,
+  powerState: plain,
+  targetPowerState: plain,
+  maintenance: flag,
+  fault: plain,
   deploymentId: plain,
 });
 
@@ -145,6 +162,15 @@ export const instancesTable = new TableMap<InstanceRecord>("instances", {
   launchedAt: date,
   terminatedAt: date,
   deleted: flag,
+});
+
+/** The part of instances that the power sync reads. */
+export const instancePowerTable = new TableMap<InstancePowerState>("instances", {
+  id: plain,
+  uuid: plain,
+  vmState: plain,
+  taskState: plain,
+  powerState: numberOr(0),
 });
 
 export const flavorsTable = new TableMap<FlavorRecord>("flavors", {

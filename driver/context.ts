@@ -7,6 +7,7 @@ import type { NodeRecord } from "../db/records.ts";
 import type { Clock } from "../lib/clock.ts";
 import { BaremetalError, describeError } from "../lib/errors.ts";
 import type { Logger } from "../lib/log.ts";
+import type { Consoles } from "./console/console-recorder.ts";
 import type { ImageCache } from "./images.ts";
 import type { PowerControl, PowerControls } from "./power/power-control.ts";
 import { Timeline } from "./timeline.ts";
@@ -40,6 +41,7 @@ export interface DriverContext {
   readonly events: EventRepository;
   readonly power: PowerControls;
   readonly images: ImageCache;
+  readonly consoles: Consoles;
   readonly clock: Clock;
   readonly logger: Logger;
 }

@@ -126,10 +126,11 @@ export class BareMetalDriver {
 
   /** Takes the instance off its node. An instance without a node is gone already: no error. */
   async destroy(instance: InstanceRecord): Promise<void> {
-    const { nodes, logger } = this.#context;
+    const { nodes, consoles, logger } = this.#context;
     const found = await nodes.getByInstanceUuid(instance.uuid);
     if (found === undefined) {
       logger.warn(`destroy: no node carries instance ${instance.uuid}; nothing to do`);
+      await consoles.remove(instance.uuid);
       return;
     }
     // Another host's node is an error, never "not found": its machine would be left running (R10).
@@ -138,6 +139,7 @@ export class BareMetalDriver {
       const node = await nodes.getByInstanceUuid(instance.uuid);
       if (node !== undefined) await this.cleanUp(node);
     });
+    await consoles.remove(instance.uuid);
   }
 
   /** Undoes what is on an associated node and releases it. @throws the cause; the node is in `error` then */
@@ -198,6 +200,11 @@ export class BareMetalDriver {
     } catch {
       return { state: "nostate", ...sizes };
     }
+  }
+
+  /** The last `lines` lines that the instance wrote to its serial console, or all that are told. */
+  getConsoleOutput(instance: InstanceRecord, lines: number | undefined): Promise<string> {
+    return this.#context.consoles.read(instance.uuid, lines);
   }
 
   /** Names of the instances on this host's nodes. */

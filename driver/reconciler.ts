@@ -1,7 +1,7 @@
-// The reconciler: retries undos that failed, and looks at machines whose BMC failed until it answers again.
+// The reconciler: retries undos that failed, ends work that was lost, and clears the image cache.
 import type { NodeRecord } from "../db/records.ts";
 import { describeError } from "../lib/errors.ts";
-import { type DriverContext, POWER_FAULT } from "./context.ts";
+import type { DriverContext } from "./context.ts";
 import type { BareMetalDriver } from "./driver.ts";
 
 export interface ReconcilerOptions {
@@ -68,7 +68,7 @@ export class Reconciler {
   }
 
   #needsLook(node: NodeRecord): boolean {
-    return isUndoDue(node) || this.#isStale(node) || node.fault === POWER_FAULT;
+    return isUndoDue(node) || this.#isStale(node);
   }
 
   /** Associated, neither the tenant's nor in error, and untouched for long: the work on it may have been lost. */
@@ -85,7 +85,6 @@ export class Reconciler {
         const node = await this.#context.nodes.get(nodeId);
         if (node === undefined || !this.#needsLook(node)) return;
         if (isUndoDue(node) || (await this.#isOrphan(node))) await this.#driver.cleanUp(node);
-        else if (node.fault === POWER_FAULT) await this.#lookAtPower(node);
       });
     } catch (error) {
       this.#context.logger.warn(`node ${nodeId} is still not well: ${describeError(error)}`);
@@ -99,17 +98,6 @@ export class Reconciler {
       `node ${node.id} carries instance ${node.instanceUuid}, which failed or is gone: cleaning up`,
     );
     return true;
-  }
-
-  async #lookAtPower(node: NodeRecord): Promise<void> {
-    const isOn = await this.#context.power.for(node).isPowerOn({ signal: this.#stop.signal });
-    await this.#context.nodes.setPower(node.id, {
-      powerState: isOn ? "power on" : "power off",
-      fault: null,
-      // The reason of an error stays until its undo is done.
-      ...(node.taskState === "error" ? {} : { lastError: null }),
-    });
-    this.#context.logger.info(`node ${node.id}: its BMC answers again; the power fault is cleared`);
   }
 
   async #pruneImages(): Promise<void> {

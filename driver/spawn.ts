@@ -75,9 +75,11 @@ export function registerFileUndo(
   paths: PxePaths,
   macs: readonly string[],
 ) {
-  job.undo.push("remove the instance's files", () =>
-    rm(instanceDirectory(job.context, job.instanceUuid), { recursive: true, force: true }),
-  );
+  job.undo.push("remove the instance's files", async () => {
+    // The console log stays as long as the instance: it may say why the deployment failed.
+    await job.context.consoles.stop(job.instanceUuid);
+    await rm(instanceDirectory(job.context, job.instanceUuid), { recursive: true, force: true });
+  });
   job.undo.push("remove the boot configuration", () => removePxeFiles(job.context.settings.tftpRoot, paths, macs));
 }
 
@@ -131,11 +133,12 @@ async function prepareBoot(job: SpawnJob, paths: PxePaths, macs: readonly string
 
 /** Off, network boot, on: off first, because a machine stuck in its firmware ignores "on" (LP 1178919). */
 export async function startDeployRamdisk(job: SpawnJob): Promise<void> {
-  const { context, node, timeline, signal } = job;
+  const { context, node, instance, timeline, signal } = job;
   await timeline.step("power off", () => withPower(context, node, "power off", (power) => power.powerOff({ signal })));
   await timeline.step("set boot device", () =>
     withPower(context, node, "power off", (power) => power.setBootDevicePxe({ signal })),
   );
+  await context.consoles.start(node, instance.uuid, (text) => timeline.note("console", text));
   registerPowerUndo(job);
   await timeline.step("power on", () => withPower(context, node, "power on", (power) => power.powerOn({ signal })));
 }

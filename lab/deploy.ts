@@ -49,6 +49,8 @@ interface Server {
 const ACTIVE_DEADLINE_MS = 300_000;
 const MARKER_DEADLINE_MS = 120_000;
 const DELETE_DEADLINE_MS = 60_000;
+/** The BMC sends at once what it has; a lost datagram costs a retry. */
+const CONSOLE_LOG_DEADLINE_MS = 10_000;
 
 /** Boots `names` at the same time. Rejects with the first failure; the others are let finish first. */
 export async function deployAll(context: DeployContext, names: readonly string[]): Promise<MachineResult[]> {
@@ -90,6 +92,7 @@ async function deployOne(
   const early = image.isForeign ? await checkRoot(context, machine) : undefined;
   const marker = await untilMarker(context, machine);
   if (!image.isForeign) checkMarker(marker, server, context.enrolment.publicKey);
+  await untilInConsoleLog(context, machine, server, marker);
   const sha256 = early ?? (await checkRoot(context, machine));
   const timeline = rack.watch.timeline(machine);
   return {
@@ -135,6 +138,28 @@ function untilMarker({ rack, signal }: DeployContext, machine: Machine): Promise
       throw new BaremetalError("DeployFailed", `${text}; the last thing reached was: ${last()}`, { cause });
     },
   );
+}
+
+/** `nova console-log`: what the services recorded of the machine's console, by Serial over LAN, ends with the tenant's marker. */
+async function untilInConsoleLog(
+  { api, say, signal }: DeployContext,
+  machine: Machine,
+  server: { id: string; name: string },
+  marker: TenantMarker,
+): Promise<void> {
+  const probe = async () => {
+    const path = `/servers/${server.id}/action`;
+    const { output } = await api.post<{ output: string }>("compute", path, { "os-getConsoleOutput": { length: null } });
+    return output.includes(marker.line) ? output : undefined;
+  };
+  const step = `the tenant's marker in \`nova console-log ${server.name}\``;
+  const waits = { clock: systemClock, step, deadlineMs: CONSOLE_LOG_DEADLINE_MS, intervalMs: 100, signal };
+  const output = await poll(probe, waits);
+  // Recorded since before the power came on.
+  if (!output.includes("SeaBIOS")) {
+    throw new BaremetalError("DeployFailed", `nova console-log ${server.name} does not begin with the firmware`);
+  }
+  say.line(`${machine.name}  nova console-log: ${output.split("\n").length} lines, from the firmware to the marker`);
 }
 
 /** The tenant must be who we said it is. */
@@ -202,6 +227,7 @@ async function leftovers(context: DeployContext, instance: string, machine: Mach
   if (nodes.some((node) => node.instance_uuid === instance)) left.push("its node's association");
   if (machine?.isOn) left.push("its machine's power");
   if (await exists(join(rack.tftpRoot, instance))) left.push("its TFTP folder");
+  if (await exists(join(rack.consoleFolder, `${instance}.console.log`))) left.push("its console log");
   const link = `01-${machine?.address.mac.replaceAll(":", "-")}`;
   if ((await readdir(join(rack.tftpRoot, "pxelinux.cfg"))).includes(link)) left.push("its PXE configuration");
   return left;

@@ -1,4 +1,4 @@
-// One machine of the rack: QEMU with an empty disk, a PXE ROM and a serial console into a file. Its BMC holds the power button.
+// One machine of the rack: QEMU with an empty disk, a PXE ROM and a serial port, kept in a file too. Its BMC holds the power button.
 import { open, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Daemon } from "./daemon.ts";
@@ -9,7 +9,7 @@ export interface MachineOptions {
   readonly address: MachineAddress;
   /** Log and console. */
   readonly folder: string;
-  /** For the QMP socket: a short path. */
+  /** For the sockets: a short path. */
   readonly socketFolder: string;
   readonly diskFile: string;
   /** Called on each power change, with the reason. */
@@ -32,6 +32,8 @@ export class Machine {
   readonly address: MachineAddress;
   readonly diskFile: string;
   readonly serialLog: string;
+  /** The serial port: the machine connects to it when it is switched on. It must be listened on then. */
+  readonly serialSocket: string;
   /** What the next power-on boots from first. A running machine keeps the order it started with, across resets too. */
   bootDevice: BootDevice = "disk";
   readonly #folder: string;
@@ -51,6 +53,7 @@ export class Machine {
     this.#qmpSocket = join(options.socketFolder, `qmp${options.address.index}`);
     this.#eventSocket = join(options.socketFolder, `events${options.address.index}`);
     this.serialLog = join(options.folder, "serial.log");
+    this.serialSocket = join(options.socketFolder, `serial${options.address.index}`);
     this.#onPower = options.onPower ?? (() => {});
   }
 
@@ -154,12 +157,17 @@ export class Machine {
       ...["-device", `virtio-blk-pci,drive=disk,bootindex=${disk}`],
       ...["-netdev", `tap,id=net,ifname=${tap},script=no,downscript=no`],
       ...["-device", `virtio-net-pci,netdev=net,mac=${mac},bootindex=${network}`],
-      ...["-chardev", `file,id=console,path=${escapeCommas(this.serialLog)},append=on`, "-serial", "chardev:console"],
+      ...["-chardev", this.#serialChardev(), "-serial", "chardev:console"],
       ...["-chardev", `socket,id=qmp,path=${escapeCommas(this.#qmpSocket)},server=on,wait=off`],
       ...["-mon", "chardev=qmp,mode=control"],
       ...["-chardev", `socket,id=events,path=${escapeCommas(this.#eventSocket)},server=on,wait=off`],
       ...["-mon", "chardev=events,mode=control"],
     ];
+  }
+
+  #serialChardev(): string {
+    const [path, log] = [escapeCommas(this.serialSocket), escapeCommas(this.serialLog)];
+    return `socket,id=console,path=${path},logfile=${log},logappend=on`;
   }
 }
 

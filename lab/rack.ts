@@ -13,6 +13,7 @@ import { type DatabaseUrls, startMariadb } from "./mariadb.ts";
 import { bringUpNetwork, machineAddress, startDhcp } from "./network.ts";
 import { API_PORT, adminPasswordFile, novaConf } from "./nova-conf.ts";
 import type { Say } from "./say.ts";
+import { SerialPort } from "./serial-port.ts";
 import { Services } from "./services.ts";
 import { RackWatch } from "./watch.ts";
 
@@ -66,6 +67,11 @@ export class Rack {
 
   get tftpRoot(): string {
     return join(this.#options.folders.state, "tftpboot");
+  }
+
+  /** `console_log_dir` of the services: its default. */
+  get consoleFolder(): string {
+    return join(this.#options.folders.state, "instances/consoles");
   }
 
   get passwordFile(): string {
@@ -165,9 +171,11 @@ export class Rack {
       diskFile: join(folders.disks, `node${index}.raw`),
       onPower: (isOn) => this.#watch?.power(machine, isOn),
     });
+    const serial = await SerialPort.listen(machine.serialSocket);
+    this.#closers.push(() => serial.close());
     this.machines.push(machine);
     this.#closers.push(() => machine.powerOff());
-    const bmc: BmcSimulator = await startBmc(machine);
+    const bmc: BmcSimulator = await startBmc(machine, serial);
     this.#closers.push(() => bmc.close());
   }
 

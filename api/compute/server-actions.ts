@@ -6,8 +6,9 @@ import type { InstanceRecord } from "../../db/records.ts";
 import { BaremetalError } from "../../lib/errors.ts";
 import { HttpError } from "../http-error.ts";
 import { requireAdmin } from "../request.ts";
-import { reboot, resetState } from "./server-schemas.ts";
+import { consoleOutput, reboot, resetState } from "./server-schemas.ts";
 
+/** An action without an answer of its own is answered 202. */
 type Action = (service: InstanceService, instance: InstanceRecord, body: unknown, res: Response) => Promise<void>;
 
 function argument<T extends z.ZodType>(schema: T, body: unknown, name: string): z.output<T> {
@@ -23,6 +24,10 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   "os-start": (service, instance) => service.start(instance),
   reboot: (service, instance, body) => service.reboot(instance, argument(reboot, body, "reboot").type),
   forceDelete: (service, instance) => service.delete(instance),
+  "os-getConsoleOutput": async (service, instance, body, res) => {
+    const { length } = argument(consoleOutput, body, "os-getConsoleOutput");
+    res.json({ output: await service.consoleOutput(instance, length) });
+  },
   "os-resetState": (service, instance, body, res) => {
     requireAdmin(res, "os_compute_api:os-admin-actions:reset_state");
     return service.resetState(instance, argument(resetState, body, "os-resetState").state);
@@ -53,7 +58,6 @@ const REFUSED: Readonly<Record<string, string>> = {
   lock: "there are no locks",
   unlock: "there are no locks",
   changePassword: "set it from within the instance, or by user data at boot",
-  "os-getConsoleOutput": "look at the node's serial console (terminal_port)",
   "os-getVNCConsole": "look at the node's own console",
   "os-getSPICEConsole": "look at the node's own console",
   "os-getRDPConsole": "look at the node's own console",

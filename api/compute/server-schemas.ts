@@ -57,3 +57,17 @@ export const reboot = z.object({
     .pipe(z.enum(["SOFT", "HARD"])),
 });
 export const resetState = z.object({ state: z.enum(["active", "error"]) });
+/** `length`: the last so many lines; null, absent or -1: all that are told. novaclient writes it as a text. */
+export const consoleOutput = z.object({
+  length: z
+    .union([
+      z.int(),
+      z
+        .string()
+        .regex(/^-?[0-9]{1,9}$/)
+        .transform(Number),
+    ])
+    .pipe(z.int().min(-1))
+    .nullish()
+    .transform((length) => (length == null || length === -1 ? undefined : length)),
+});

@@ -40,7 +40,7 @@ export function serversRouter(services: ComputeServices): Router {
   });
   router.post("/:id/action", async (req, res) => {
     await serverAction(instances, await find(req, res), req.body, res);
-    res.status(202).end();
+    if (!res.headersSent) res.status(202).end();
   });
   router.get("/:id/metadata", async (req, res) => void res.json({ metadata: (await find(req, res)).metadata }));
   router.post("/:id/metadata", async (req, res) => {

@@ -1,6 +1,7 @@
 // The figures of issue 3, in groups that share their runs. Each group gives its figures or throws.
 
 import { type Figure, figureOf, type Side } from "../figure.ts";
+import type { Group } from "../program.ts";
 import { alternate } from "../rounds.ts";
 import {
   type Course,
@@ -17,7 +18,7 @@ import {
 } from "./contenders.ts";
 import { copyToDisk } from "./content.ts";
 
-export interface Setting extends Course {
+interface Setting extends Course {
   readonly rounds: number;
   /** Behind tgtd. */
   readonly disk: Disk;
@@ -28,11 +29,6 @@ export interface Setting extends Course {
   /** Lets tgtd agree to digests, or not: with them on offer qemu-img would take them too. */
   readonly offerDigests: (isOffered: boolean) => Promise<void>;
   readonly libiscsiProgram: string;
-}
-
-export interface Group {
-  readonly name: string;
-  run(setting: Setting): Promise<Figure[]>;
 }
 
 const MIB = 1024 * 1024;
@@ -154,7 +150,7 @@ async function ceiling(setting: Setting): Promise<Figure[]> {
   ];
 }
 
-export const GROUPS: readonly Group[] = [
+export const GROUPS: readonly Group<Setting>[] = [
   { name: "write", run: sequentialWrite },
   { name: "read", run: sequentialRead },
   { name: "random-write", run: randomWrite },

@@ -8,48 +8,31 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
 import { Tgtd } from "../../packages/node-iscsi/test/interop/tgtd.ts";
-import { printFigure } from "../figure.ts";
+import { pickGroups, readArguments, readCount, runGroups, runProgram, UsageError } from "../program.ts";
 import type { Disk } from "./contenders.ts";
 import { fillDisk, makeSource, sampleSumOf } from "./content.ts";
-import { GROUPS, type Setting } from "./groups.ts";
+import { GROUPS } from "./groups.ts";
 
 const SLOWEST_BYTES_PER_MS = 10_000;
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
-function say(text: string): void {
-  process.stderr.write(`${text}\n`);
-}
-
-class UsageError extends Error {}
-
-function parseOptions() {
-  try {
-    return parseArgs({
+function readOptions() {
+  const { values } = readArguments(() =>
+    parseArgs({
       options: {
         rounds: { type: "string", default: "5" },
         size: { type: "string", default: "2G" },
         only: { type: "string", default: GROUPS.map(({ name }) => name).join(",") },
         folder: { type: "string", default: "/dev/shm" },
       },
-    }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function readOptions() {
-  const values = parseOptions();
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new UsageError(`--rounds ${values.rounds} is not a number from 1`);
+    }),
+  );
+  const rounds = readCount("--rounds", values.rounds);
   const size = /^(\d+)([MG])$/.exec(values.size);
   const sizeBytes = Number(size?.[1]) * (size?.[2] === "G" ? 1024 ** 3 : 1024 ** 2);
   if (size === null || sizeBytes < 64 * 1024 ** 2)
     throw new UsageError(`--size ${values.size}: say 64M or more, or 2G`);
-  const names = values.only.split(",");
-  const unknown = names.find((name) => !GROUPS.some((group) => group.name === name));
-  if (unknown !== undefined)
-    throw new UsageError(`--only ${unknown}: choose of ${GROUPS.map(({ name }) => name).join(", ")}`);
-  return { rounds, sizeBytes, groups: GROUPS.filter(({ name }) => names.includes(name)), parent: values.folder };
+  return { rounds, sizeBytes, groups: pickGroups(GROUPS, values.only), parent: values.folder };
 }
 
 /** Source and disk must fit in memory twice over: on a real disk the figures would be the disk's. */
@@ -98,22 +81,6 @@ async function offerDigests(tgtd: Tgtd, isOffered: boolean): Promise<void> {
     await tgtd.admin(...update, "--name", name, "--value", isOffered ? "None,CRC32C" : "None");
 }
 
-/** Runs the groups; resolves with the reasons why the run is not sound, none when it is. */
-async function runGroups(groups: typeof GROUPS, setting: Setting): Promise<string[]> {
-  const reasons: string[] = [];
-  for (const group of groups) {
-    say(`== ${group.name}`);
-    try {
-      for (const figure of await group.run(setting)) printFigure(figure);
-    } catch (error) {
-      if (setting.signal.aborted) throw setting.signal.reason;
-      reasons.push(`${group.name}: ${error instanceof Error ? error.message : error}`);
-      say(`  not measured: ${error instanceof Error ? error.message : error}`);
-    }
-  }
-  return reasons;
-}
-
 async function main(signal: AbortSignal): Promise<string[]> {
   const { rounds, sizeBytes, groups, parent } = readOptions();
   await expectRoom(parent, sizeBytes);
@@ -151,16 +118,4 @@ async function main(signal: AbortSignal): Promise<string[]> {
   }
 }
 
-const abort = new AbortController();
-for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-  process.on(name, () => abort.abort(new Error(`ended by ${name}`)));
-// `| head` closes our output: then too the target is stopped and the memory given back.
-for (const stream of [process.stdout, process.stderr]) stream.on("error", (error) => abort.abort(error));
-try {
-  const reasons = await main(abort.signal);
-  for (const reason of reasons) say(`error: ${reason}`);
-  process.exitCode = reasons.length > 0 ? 1 : 0;
-} catch (error) {
-  say(`error: ${error instanceof Error ? error.message : error}`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await runProgram(main);

@@ -1,6 +1,6 @@
 // Power over IPMI 2.0: one ipmi-js session per BMC, kept; nova.virt.baremetal.ipmi.IPMI is its name in nova.conf.
 import { isIPv6 } from "node:net";
-import { Bmc, IpmiError } from "ipmi-js";
+import { Bmc, IpmiError, SharedSockets } from "ipmi-js";
 import type { Clock } from "../../lib/clock.ts";
 import { BaremetalError } from "../../lib/errors.ts";
 import type { PowerControl, PowerControls, PowerOptions, PowerTarget } from "./power-control.ts";
@@ -29,11 +29,16 @@ export function parsePmAddress(pmAddress: string): { address: string; port: numb
   return { address, port };
 }
 
+/** BMCs forget a session that was not used for 60 s. */
+const KEEP_ALIVE_MS = 45_000;
+
 /** The IPMI power driver: sessions are kept by node and replaced when the node's BMC settings change. */
 export class IpmiPower implements PowerControls {
   readonly #options: IpmiPowerOptions;
   readonly #bmcs = new Map<number, { settings: string; bmc: Bmc }>();
   readonly #closing = new Set<Promise<void>>();
+  /** A few file descriptors for all BMCs. */
+  readonly #network = new SharedSockets();
 
   constructor(options: IpmiPowerOptions) {
     this.#options = options;
@@ -57,13 +62,28 @@ export class IpmiPower implements PowerControls {
     return new IpmiPowerControl(this.#bmc(node.id, pmAddress, pmUser, pmPassword), pmAddress, this.#options);
   }
 
+  forget(nodeId: number): void {
+    const known = this.#bmcs.get(nodeId);
+    this.#bmcs.delete(nodeId);
+    if (known) this.#retire(known.bmc);
+  }
+
   #bmc(nodeId: number, pmAddress: string, user: string, password: string): Bmc {
     const settings = JSON.stringify([pmAddress, user, password]);
     const known = this.#bmcs.get(nodeId);
     if (known?.settings === settings) return known.bmc;
     if (known) this.#retire(known.bmc);
     const { address, port } = parsePmAddress(pmAddress);
-    const bmc = new Bmc({ address, port, user, password, operationDeadlineMs: this.#options.operationDeadlineMs });
+    const { operationDeadlineMs } = this.#options;
+    const bmc = new Bmc({
+      address,
+      port,
+      user,
+      password,
+      operationDeadlineMs,
+      network: this.#network,
+      keepAliveMs: KEEP_ALIVE_MS,
+    });
     this.#bmcs.set(nodeId, { settings, bmc });
     return bmc;
   }
@@ -77,6 +97,7 @@ export class IpmiPower implements PowerControls {
     for (const { bmc } of this.#bmcs.values()) this.#retire(bmc);
     this.#bmcs.clear();
     await Promise.allSettled([...this.#closing]);
+    await this.#network.close();
   }
 }
 
@@ -160,7 +181,7 @@ class IpmiPowerControl implements PowerControl {
   ): Promise<T> {
     const { clock, operationDeadlineMs } = this.#options;
     const left = end === undefined ? operationDeadlineMs : Math.max(1, end - clock.now());
-    const deadlineMs = Math.min(operationDeadlineMs, left);
+    const deadlineMs = Math.min(operationDeadlineMs, left, options.deadlineMs ?? operationDeadlineMs);
     try {
       return await run(options.signal ? { deadlineMs, signal: options.signal } : { deadlineMs });
     } catch (error) {

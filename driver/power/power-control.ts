@@ -3,6 +3,8 @@
 /** Options of every call to a BMC. */
 export interface PowerOptions {
   readonly signal?: AbortSignal;
+  /** Time of one operation, if less than the power driver's own; milliseconds. */
+  readonly deadlineMs?: number;
 }
 
 /** One machine's power. Implementations queue: one command in flight per BMC. */
@@ -23,6 +25,8 @@ export interface PowerControl {
 /** Gives the power control of an enrolled node. */
 export interface PowerControls {
   for(node: PowerTarget): PowerControl;
+  /** The node is gone, or another host's: its session is closed. */
+  forget(nodeId: number): void;
   /** Closes every session. */
   close(): Promise<void>;
 }

@@ -95,6 +95,22 @@ const original = {
 const ours = {
   powerDeadline: integer("Seconds that one power operation of a node may take, with all its retries.", 60, { min: 1 }),
   powerPollInterval: integer("Seconds between two looks at the power state while it changes.", 1, { min: 1 }),
+  powerStateSyncMaxRetries: integer(
+    "How many looks at a node's power in a row must fail until the node has a power fault and takes no instance.",
+    3,
+    { min: 1 },
+  ),
+  consoleLog: boolean(
+    "Record what instances write to their serial consoles, by Serial over LAN, for nova console-log. A BMC gives its console to one party at a time.",
+    true,
+  ),
+  consoleLogDir: text(
+    "Folder of the recorded consoles; they may hold secrets of the instances.",
+    "$instances_path/consoles",
+  ),
+  consoleLogMaxKb: integer("Kilobytes of one console log; one older file of this size is kept beside it.", 1024, {
+    min: 64,
+  }),
   deployHelperHost: text("Address that the deploy helper listens on for the calls of the deploy ramdisks.", "0.0.0.0"),
   deployHelperPort: port("Port of the deploy helper. The deploy ramdisks know 10000 only.", 10_000),
   deployWorkers: integer("How many deployments one helper runs at a time.", 4, { min: 1, max: 256 }),

@@ -36,6 +36,15 @@ export const defaultOptions = z.object({
   schedulerMaxAttempts: integer("How many nodes are tried for one instance before it goes to ERROR.", 3, { min: 1 }),
   reportInterval: integer("Seconds between two heartbeats of a service.", 10, { min: 1 }),
   serviceDownTime: integer("Seconds without a heartbeat after which a service counts as down.", 60, { min: 1 }),
+  syncPowerStateInterval: integer(
+    "Seconds between two looks at the power of a node; Nova's default is 600. 0 or less: the power of instances is not looked after, and only nodes with a power fault are looked at.",
+    60,
+    { min: -1, max: 86_400 },
+  ),
+  syncPowerStatePoolSize: integer("How many nodes' power is looked at at a time, at most.", 256, {
+    min: 1,
+    max: 10_000,
+  }),
   updateResourcesInterval: integer(
     "Seconds between two reports of the nodes in Nova; here each heartbeat (report_interval) reports.",
     60,

@@ -188,7 +188,7 @@ describe("the API over HTTP", () => {
     it("refuses up front what a machine cannot do, unknown actions, and two at once", async () => {
       const id = await bench.boot("cannot");
       const act = (body: unknown) => bench.call("POST", `/servers/${id}/action`, body);
-      for (const name of ["rebuild", "rescue", "suspend", "createImage", "resize", "os-getConsoleOutput"]) {
+      for (const name of ["rebuild", "rescue", "suspend", "createImage", "resize", "os-getVNCConsole"]) {
         await refused(act({ [name]: null }), 501, "notImplemented", name);
       }
       await refused(act({ dance: null }), 400, "badRequest", "no such action: dance");
@@ -197,6 +197,24 @@ describe("the API over HTTP", () => {
       await refused(act({}), 400, "badRequest");
       await refused(act({ reboot: { type: "GENTLE" } }), 400, "badRequest");
       await refused(bench.call("POST", "/servers/nothing/action", { "os-stop": null }), 404, "itemNotFound");
+      await bench.call("DELETE", `/servers/${id}`);
+    });
+
+    it("os-getConsoleOutput answers the last lines", async () => {
+      const id = await bench.boot("talks");
+      const act = (argument: unknown) =>
+        bench.call("POST", `/servers/${id}/action`, { "os-getConsoleOutput": argument });
+      const all = "first\nsecond\nthird";
+      for (const argument of [{}, { length: null }, { length: -1 }, { length: "-1" }]) {
+        const answer = await act(argument);
+        expect(answer.status).to.equal(200);
+        expect(answer.body).to.deep.equal({ output: all });
+      }
+      expect((await act({ length: 2 })).body).to.deep.equal({ output: "second\nthird" });
+      expect((await act({ length: "1" })).body).to.deep.equal({ output: "third" });
+      for (const argument of [null, { length: -2 }, { length: "many" }, { length: 1.5 }]) {
+        await refused(act(argument), 400, "badRequest", "os-getConsoleOutput");
+      }
       await bench.call("DELETE", `/servers/${id}`);
     });
 

@@ -4,7 +4,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { Reconciler } from "../../driver/reconciler.ts";
-import { systemClock } from "../../lib/clock.ts";
+import { poll, systemClock } from "../../lib/clock.ts";
 import { BaremetalError } from "../../lib/errors.ts";
 import { shutdownReason } from "../../lib/shutdown.ts";
 import { type DriverBench, openDriverBench } from "../fakes/driver-bench.ts";
@@ -145,15 +145,32 @@ describe("driver on a real database", () => {
     expect(bench.power.on.has(node.id)).to.equal(false);
   });
 
-  it("clears a power fault when the BMC answers again", async () => {
+  it("records the console from before power-on, ends that with a failed spawn, and keeps the log until destroy", async () => {
     const node = await bench.enrol();
-    await bench.context.nodes.setPower(node.id, { fault: "power failure", lastError: "silent" });
-    await reconcile();
-    expect(await bench.context.nodes.get(node.id)).to.include({
-      fault: null,
-      lastError: null,
-      powerState: "power off",
+    const instance = bench.instance();
+    const callsAtPower: string[] = [];
+    bench.consoles.problem = "the serial console is not recorded: no Serial over LAN";
+    bench.power.onPowerOn = () => {
+      callsAtPower.push(...bench.consoles.calls);
+      bench.power.faults.set("on", "the BMC is on fire");
+    };
+    const deadline = new AbortController();
+    const spawn = failure(bench.driver.spawn(instance, node.uuid, { signal: deadline.signal }));
+    await poll(async () => (callsAtPower.length > 0 ? true : undefined), {
+      ...{ clock: systemClock, step: "power on", deadlineMs: 5000, intervalMs: 10 },
     });
+    deadline.abort(new BaremetalError("Cancelled", "enough"));
+    await spawn;
+    const [start, stop] = [`start ${node.id} ${instance.uuid}`, `stop ${instance.uuid}`];
+    expect(callsAtPower).to.deep.equal([start]);
+    expect(bench.consoles.calls).to.deep.equal([start, stop]);
+    await bench.driver.destroy(instance);
+    expect(bench.consoles.calls).to.deep.equal([start, stop, `remove ${instance.uuid}`]);
+    const events = await bench.context.events.list({ instanceUuid: instance.uuid });
+    expect(events.filter(({ step }) => step === "console").map(({ message }) => message)).to.deep.equal([
+      bench.consoles.problem,
+    ]);
+    expect(await bench.driver.getConsoleOutput(instance, 5)).to.equal(`5 of ${instance.uuid}`);
   });
 
   it("ends with the ramdisk's own text when it reports one", async () => {

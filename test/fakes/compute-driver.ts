@@ -129,6 +129,10 @@ export class FakeComputeDriver implements ComputeDriver {
     return { state: "running", memoryMb: instance.memoryMb, numCpu: instance.vcpus };
   }
 
+  async getConsoleOutput(_instance: InstanceRecord, lines: number | undefined): Promise<string> {
+    return ["first", "second", "third"].slice(lines === undefined ? 0 : -lines).join("\n");
+  }
+
   async listInstances(): Promise<string[]> {
     const nodes = await this.#nodes.list({ serviceHost: this.#host, associated: true });
     return nodes.map((node) => node.instanceName ?? "");

@@ -15,6 +15,7 @@ import { BareMetalDriver } from "../../driver/driver.ts";
 import { ImageCache } from "../../driver/images.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
+import { FakeConsoles } from "./consoles.ts";
 import { FakePower } from "./power.ts";
 
 export const IMAGE_ID = "11111111-0000-4000-8000-000000000000";
@@ -26,6 +27,7 @@ export interface DriverBench {
   readonly context: DriverContext;
   readonly driver: BareMetalDriver;
   readonly power: FakePower;
+  readonly consoles: FakeConsoles;
   /** Enrols a node with one interface. */
   enrol(patch?: { mac?: string; serviceHost?: string }): Promise<NodeRecord>;
   instance(patch?: Partial<InstanceRecord>): InstanceRecord;
@@ -46,6 +48,7 @@ export async function openDriverBench(patch: { deployDeadlineMs?: number } = {})
   });
   await sync(databases);
   const power = new FakePower();
+  const consoles = new FakeConsoles();
   const context: DriverContext = {
     settings: {
       host: "compute1",
@@ -68,6 +71,7 @@ export async function openDriverBench(patch: { deployDeadlineMs?: number } = {})
     events: new EventRepository(databases.baremetal, systemClock),
     power,
     images: new ImageCache(join(folder, "cache"), await fakeImages(folder)),
+    consoles,
     clock: systemClock,
     logger: silentLogger,
   };
@@ -77,6 +81,7 @@ export async function openDriverBench(patch: { deployDeadlineMs?: number } = {})
     context,
     driver: new BareMetalDriver(context),
     power,
+    consoles,
     enrol: (node = {}) => enrol(context, node),
     instance: (values = {}) => instance(values),
     deploy: (nodeId) => deploy(context, nodeId, tftpRoot),

@@ -33,5 +33,9 @@ export class FakePower implements PowerControls {
     };
   }
 
+  forget(nodeId: number): void {
+    this.calls.push(`forget ${nodeId}`);
+  }
+
   async close(): Promise<void> {}
 }

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { request } from "node:http";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
+import { Duplex } from "node:stream";
 import { BmcSimulator, type SimulatorFaults } from "ipmi-js";
 import { type Backing, IscsiTarget } from "node-iscsi";
 
@@ -18,6 +19,8 @@ export interface SimulatedNodeOptions {
   readonly bmcFaults?: SimulatorFaults;
   /** The `e` field of its call. */
   readonly agentError?: string;
+  /** False: a BMC without Serial over LAN. Default true: each boot is told on the console. */
+  readonly hasSerial?: boolean;
   /** Wait for this before the call: a test's chance to do harm. */
   readonly beforeCall?: () => Promise<void>;
 }
@@ -26,6 +29,7 @@ export interface SimulatedNodeOptions {
 export class SimulatedNode {
   readonly options: SimulatedNodeOptions;
   readonly bmc: BmcSimulator;
+  readonly #serial: Duplex;
   isOn = false;
   calls: { status: number; text: string }[] = [];
   boots = 0;
@@ -34,13 +38,15 @@ export class SimulatedNode {
   #running: Promise<void> = Promise.resolve();
   failure: unknown;
 
-  private constructor(options: SimulatedNodeOptions, bmc: BmcSimulator) {
+  private constructor(options: SimulatedNodeOptions, bmc: BmcSimulator, serial: Duplex) {
     this.options = options;
     this.bmc = bmc;
+    this.#serial = serial;
   }
 
   static async start(options: SimulatedNodeOptions): Promise<SimulatedNode> {
     let node: SimulatedNode | undefined;
+    const serial = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() });
     const bmc = await BmcSimulator.listen({
       address: options.address,
       user: "admin",
@@ -49,10 +55,16 @@ export class SimulatedNode {
         getPower: () => node?.isOn ?? false,
         setPower: (action) => node?.setPower(action === "power-up" || action === "power-cycle"),
       },
+      ...(options.hasSerial === false ? {} : { serial: { open: () => serial } }),
       ...(options.bmcFaults === undefined ? {} : { faults: options.bmcFaults }),
     });
-    node = new SimulatedNode(options, bmc);
+    node = new SimulatedNode(options, bmc, serial);
     return node;
+  }
+
+  /** Writes to the serial console. */
+  print(data: Buffer | string): void {
+    if (!this.#serial.destroyed) this.#serial.push(data);
   }
 
   setPower(on: boolean): void {
@@ -87,9 +99,11 @@ export class SimulatedNode {
     const config = await readFile(join(tftpRoot, "pxelinux.cfg", `01-${mac.replaceAll(":", "-")}`), "utf8");
     if (config.startsWith("default boot")) {
       this.boots += 1;
+      this.print(`tenant boot ${this.boots}\r\n`);
       return;
     }
     const word = (name: string) => new RegExp(`\\b${name}=(\\S+)`).exec(config)?.[1] ?? "";
+    this.print("deploy ramdisk\r\n");
     const iqn = word("iscsi_target_iqn");
     this.#target = await IscsiTarget.listen({ address, port: 0, targetName: iqn, backing: disk, lun: 1 });
     this.#done = await this.#listenForDone(donePort);

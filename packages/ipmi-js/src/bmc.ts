@@ -1,5 +1,7 @@
 // One BMC for as long as the process lives: one kept session, one command in flight, reopened when lost.
+
 import { type Budget, type OperationOptions, pause, remainingMs, startBudget } from "./budget.ts";
+import { CircuitBreaker, type CircuitBreakerOptions } from "./circuit-breaker.ts";
 import type { BootDeviceSetting, BootFlags } from "./commands/boot-flags.ts";
 import type { ChassisControlAction } from "./commands/chassis-control.ts";
 import type { Command } from "./commands/command.ts";
@@ -10,6 +12,7 @@ import { abortedError } from "./exchange.ts";
 import { Fifo } from "./fifo.ts";
 import { openResolvedSession } from "./open-session.ts";
 import { type ResolvedOptions, resolveOptions, type SessionOptions } from "./options.ts";
+import { type Quirk, type Workaround, workaroundFor } from "./quirks.ts";
 import type { CommandOptions, IpmiSession } from "./session.ts";
 
 /** Options of a {@link Bmc}; `deadlineMs` is not used, each operation has `operationDeadlineMs`. */
@@ -18,6 +21,18 @@ export interface BmcOptions extends SessionOptions {
   readonly operationDeadlineMs?: number;
   /** A session unused for so long is closed, to leave its slot to others, in milliseconds. Default 30000. */
   readonly idleCloseMs?: number;
+  /**
+   * Keeps the session as long as this client lives, by a command when it was not used for so long, in milliseconds; up to a fifth less,
+   * so that thousands of sessions opened at once spread. BMCs forget sessions after 60 s (6.12.15): 45000 leaves time for a lost
+   * datagram or two. Default: not kept, but closed after `idleCloseMs`.
+   */
+  readonly keepAliveMs?: number;
+  /** Least time between the end of an operation and the next, in milliseconds. Default 10. */
+  readonly minGapMs?: number;
+  /** When a BMC counts as dead and is left alone for a while. */
+  readonly breaker?: CircuitBreakerOptions;
+  /** Rows for the table of {@link QUIRKS}; they win over it. False: no row applies, and the BMC is not asked what it is. */
+  readonly quirks?: readonly Quirk[] | false;
 }
 
 /** Sends without an answer after which the session counts as lost: 4.9 s with the default waits. */
@@ -25,6 +40,14 @@ const SENDS_BEFORE_LOST = 6;
 const NO_SLOT_PAUSE_MS = 1000;
 /** A network without a route fails at once: do not spin on it. */
 const LOST_PAUSE_MS = 100;
+/** Part of the keep-alive time that is left to chance. */
+const KEEP_ALIVE_SPREAD = 0.2;
+const KEEP_ALIVE_DEADLINE_MS = 10_000;
+
+/** A BMC that counts as dead was not asked. */
+class DeadBmcError extends IpmiError {}
+
+type Work<T> = (session: IpmiSession, limits: CommandOptions, budget: Budget) => Promise<T>;
 
 /**
  * A client of one BMC. Operations run in the order they were asked for. A lost session, a restarted BMC and a BMC
@@ -36,7 +59,16 @@ export class Bmc {
   readonly #options: ResolvedOptions;
   readonly #operationDeadlineMs: number;
   readonly #idleCloseMs: number;
+  readonly #keepAliveMs: number | undefined;
+  readonly #minGapMs: number;
+  readonly #ownQuirks: readonly Quirk[] | false;
+  readonly #breaker: CircuitBreaker;
   readonly #fifo = new Fifo();
+  /** Undefined until the BMC was asked what it is. */
+  #workaround: Workaround | undefined;
+  #lastEndAt = 0;
+  #powerSettlesAt = 0;
+  #bootSettlesAt = 0;
   #session: IpmiSession | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
   #idleClosing: Promise<void> = Promise.resolve();
@@ -47,6 +79,10 @@ export class Bmc {
     this.#options = resolveOptions(options);
     this.#operationDeadlineMs = options.operationDeadlineMs ?? 30_000;
     this.#idleCloseMs = options.idleCloseMs ?? 30_000;
+    this.#keepAliveMs = options.keepAliveMs;
+    this.#minGapMs = options.minGapMs ?? 10;
+    this.#ownQuirks = options.quirks ?? [];
+    this.#breaker = new CircuitBreaker(options.breaker);
   }
 
   /** Host name or address, as given. */
@@ -54,11 +90,12 @@ export class Bmc {
     return this.#options.address;
   }
 
-  /** True if the machine is on. */
+  /** True if the machine is on. After a power command it waits until the BMC's answer can be trusted (see {@link QUIRKS}). */
   async getPower(options?: OperationOptions): Promise<boolean> {
-    const status = await this.#run("get the power state", options, (session, limits) =>
-      session.getChassisStatus(limits),
-    );
+    const status = await this.#run("get the power state", options, async (session, limits, budget) => {
+      await pause(this.#powerSettlesAt - performance.now(), budget);
+      return session.getChassisStatus(limits);
+    });
     return status.isPowerOn;
   }
 
@@ -69,17 +106,28 @@ export class Bmc {
 
   /** Resolves when the BMC has accepted the action; poll `getPower` for its effect. */
   control(action: ChassisControlAction, options?: OperationOptions): Promise<void> {
-    return this.#run(action, options, (session, limits) => session.chassisControl(action, limits));
+    return this.#run(action, options, async (session, limits) => {
+      const { powerSettleMs = 0 } = await this.#knownWorkaround(session, limits);
+      await session.chassisControl(action, limits);
+      this.#powerSettlesAt = performance.now() + powerSettleMs;
+    });
   }
 
   /** Tells the machine what to boot from, once or for good. */
   setBootDevice(setting: BootDeviceSetting, options?: OperationOptions): Promise<void> {
-    return this.#run("set the boot device", options, (session, limits) => session.setBootDevice(setting, limits));
+    return this.#run("set the boot device", options, async (session, limits) => {
+      const { bootSettleMs = 0 } = await this.#knownWorkaround(session, limits);
+      await session.setBootDevice(setting, limits);
+      this.#bootSettlesAt = performance.now() + bootSettleMs;
+    });
   }
 
   /** The boot flags as the BMC has them. */
   getBootDevice(options?: OperationOptions): Promise<BootFlags> {
-    return this.#run("get the boot device", options, (session, limits) => session.getBootDevice(limits));
+    return this.#run("get the boot device", options, async (session, limits, budget) => {
+      await pause(this.#bootSettlesAt - performance.now(), budget);
+      return session.getBootDevice(limits);
+    });
   }
 
   /** Vendor, product and firmware. */
@@ -111,11 +159,7 @@ export class Bmc {
     this.#fifo.pass();
   }
 
-  async #run<T>(
-    operation: string,
-    options: OperationOptions = {},
-    work: (session: IpmiSession, limits: CommandOptions) => Promise<T>,
-  ): Promise<T> {
+  async #run<T>(operation: string, options: OperationOptions = {}, work: Work<T>): Promise<T> {
     const { address, name } = this.#options;
     if (this.#closing !== undefined) {
       throw new IpmiError("Closed", `cannot ${operation} of ${name}: its client is closed`, { address, operation });
@@ -129,23 +173,58 @@ export class Bmc {
     }
     clearTimeout(this.#idleTimer);
     try {
-      return await this.#runInTurn(operation, budget, work);
+      await this.#waitForManners(operation, budget);
+      const result = await this.#runInTurn(operation, budget, work);
+      this.#breaker.succeeded();
+      return result;
+    } catch (error) {
+      this.#count(error);
+      throw error;
     } finally {
+      this.#lastEndAt = performance.now();
       this.#fifo.pass();
       this.#armIdleTimer();
     }
   }
 
-  async #runInTurn<T>(
-    operation: string,
-    budget: Budget,
-    work: (session: IpmiSession, limits: CommandOptions) => Promise<T>,
-  ): Promise<T> {
+  /** The gap after the operation before, and a dead BMC's rest; one that ends after our time makes us fail at once. */
+  async #waitForManners(operation: string, budget: Budget): Promise<void> {
+    const now = performance.now();
+    const restMs = this.#breaker.waitMs(now);
+    if (restMs >= remainingMs(budget)) throw this.#deadError(operation, restMs);
+    const gapMs = this.#lastEndAt + (this.#workaround?.minGapMs ?? this.#minGapMs) - now;
+    const waitMs = Math.max(restMs, gapMs);
+    if (waitMs > 0) await pause(waitMs, budget);
+    if (budget.signal?.aborted) throw abortedError(this.#options, operation, budget.signal);
+  }
+
+  /** Only silence counts against a BMC: a refusal is an answer. What we did not ask does not count again. */
+  #count(error: unknown): void {
+    if (!(error instanceof IpmiError) || error instanceof DeadBmcError || error.code === "Aborted") return;
+    if (error.code === "Timeout") this.#breaker.failed(performance.now());
+    else this.#breaker.succeeded();
+  }
+
+  /** What the table says of this BMC, asked once. One that does not tell what it is gets no workaround. */
+  async #knownWorkaround(session: IpmiSession, limits: CommandOptions): Promise<Workaround> {
+    if (this.#ownQuirks === false) return {};
+    if (this.#workaround !== undefined) return this.#workaround;
+    try {
+      this.#workaround = workaroundFor(await session.getDeviceId(limits), this.#ownQuirks);
+    } catch (error) {
+      if (!isIpmiError(error, "CompletionCode") && !isIpmiError(error, "Protocol")) throw error;
+      this.#workaround = {};
+    }
+    return this.#workaround;
+  }
+
+  async #runInTurn<T>(operation: string, budget: Budget, work: Work<T>): Promise<T> {
     for (;;) {
       try {
         this.#session ??= await openResolvedSession(this.#options, budget);
         const limits = { deadlineMs: Math.max(1, remainingMs(budget)), maxSends: SENDS_BEFORE_LOST };
-        return await work(this.#session, budget.signal === undefined ? limits : { ...limits, signal: budget.signal });
+        const signed = budget.signal === undefined ? limits : { ...limits, signal: budget.signal };
+        return await work(this.#session, signed, budget);
       } catch (error) {
         const left = remainingMs(budget);
         if (isIpmiError(error, "Timeout")) {
@@ -173,10 +252,25 @@ export class Bmc {
   #armIdleTimer(): void {
     if (!this.#fifo.isIdle || this.#session === undefined || this.#closing !== undefined) return;
     clearTimeout(this.#idleTimer);
-    this.#idleTimer = setTimeout(() => {
-      this.#idleClosing = this.#closeIdleSession();
-    }, this.#idleCloseMs);
+    const knownMs = this.#workaround?.sessionIdleMs ?? Number.POSITIVE_INFINITY;
+    if (this.#keepAliveMs !== undefined) {
+      const afterMs = Math.min(this.#keepAliveMs, knownMs / 2) * (1 - KEEP_ALIVE_SPREAD * Math.random());
+      this.#idleTimer = setTimeout(() => this.#keepAlive(), afterMs);
+    } else {
+      this.#idleTimer = setTimeout(
+        () => {
+          this.#idleClosing = this.#closeIdleSession();
+        },
+        Math.min(this.#idleCloseMs, knownMs),
+      );
+    }
     this.#idleTimer.unref();
+  }
+
+  /** Its end arms the next one. A failure is told by the next operation that somebody asks for. */
+  #keepAlive(): void {
+    const options = { deadlineMs: KEEP_ALIVE_DEADLINE_MS };
+    this.#run("keep the session", options, (session, limits) => session.getChassisStatus(limits)).catch(() => {});
   }
 
   async #closeIdleSession(): Promise<void> {
@@ -187,6 +281,14 @@ export class Bmc {
     this.#session = undefined;
     await session?.close();
     this.#fifo.pass();
+  }
+
+  #deadError(operation: string, restMs: number): IpmiError {
+    const { address, name } = this.#options;
+    const text =
+      `${operation}: BMC ${name} did not answer ${this.#breaker.failures} operations in a row and is left alone ` +
+      `for another ${Math.ceil(restMs)} ms; is its address right, is it powered and on this network?`;
+    return new DeadBmcError("Timeout", text, { address, operation });
   }
 
   #timeoutError(operation: string, budget: Budget, cause: IpmiError): IpmiError {

@@ -7,7 +7,7 @@ import {
   type BootFlags,
   decodeBootFlags,
   encodeBootFlags,
-  KEEP_VALID_WITHOUT_CONTROL,
+  encodeValidBitClearing,
 } from "./commands/boot-flags.ts";
 import { getSystemBootOptions } from "./commands/get-system-boot-options.ts";
 import { setSystemBootOptions } from "./commands/set-system-boot-options.ts";
@@ -38,7 +38,7 @@ export async function writeBootDevice(
     });
   await writeIfKnown(BOOT_PARAMETER.setInProgress, SET_IN_PROGRESS);
   // Trap: without it the BMC drops the flags when no Chassis Control comes within 60 seconds.
-  await writeIfKnown(BOOT_PARAMETER.validBitClearing, KEEP_VALID_WITHOUT_CONTROL);
+  await writeIfKnown(BOOT_PARAMETER.validBitClearing, ...encodeValidBitClearing(setting.keepValid ?? ["no-control"]));
   await writeIfKnown(BOOT_PARAMETER.infoAcknowledge, ...ACKNOWLEDGE_BIOS);
   try {
     await write(BOOT_PARAMETER.bootFlags, encodeBootFlags(setting));

@@ -4,11 +4,12 @@
  * Every code the package raises:
  *
  * - `InvalidArgument`: the caller's mistake (password too long, unknown cipher suite, unresolvable address).
- * - `WrongPassword`: the BMC holds another password (or another K_g) than ours.
+ * - `WrongPassword`: the BMC holds another password (or another K_g) than ours; in IPMI 1.5 it is silent then.
  * - `NoSuchUser`: the BMC has no such user, or not for this privilege.
  * - `NoFreeSession`: all session slots of the BMC are taken.
  * - `InsufficientPrivilege`: the user may not have the privilege, or the command needs more.
- * - `CipherSuite`: the BMC accepts none of the cipher suites we offered.
+ * - `CipherSuite`: the BMC accepts none of the cipher suites, or IPMI 1.5 authentication types, we offered.
+ * - `ConsoleInUse`: another session has the serial console; end that one, or take it over.
  * - `CompletionCode`: the BMC refused a command; `completionCode` says why.
  * - `Timeout`: no answer within the deadline.
  * - `Protocol`: the BMC answered with something the specification does not allow.
@@ -22,6 +23,7 @@ export type IpmiErrorCode =
   | "NoFreeSession"
   | "InsufficientPrivilege"
   | "CipherSuite"
+  | "ConsoleInUse"
   | "CompletionCode"
   | "Timeout"
   | "Protocol"
@@ -76,23 +78,38 @@ export const RAKP_STATUS: Readonly<Record<number, { readonly code: IpmiErrorCode
     code: "NoFreeSession",
     text: "no free session slot on the BMC; close other sessions or wait for them to expire",
   },
-  2: { code: "Protocol", text: "the BMC does not know the session id (it may have restarted)" },
-  3: { code: "Protocol", text: "the BMC does not know the payload type" },
-  4: { code: "CipherSuite", text: "the BMC does not support the authentication algorithm" },
-  5: { code: "CipherSuite", text: "the BMC does not support the integrity algorithm" },
-  6: { code: "CipherSuite", text: "the BMC found no matching authentication payload" },
-  7: { code: "CipherSuite", text: "the BMC found no matching integrity payload" },
-  8: { code: "Protocol", text: "the session id is inactive on the BMC" },
-  9: { code: "InsufficientPrivilege", text: "the BMC does not know the requested privilege" },
-  10: { code: "InsufficientPrivilege", text: "the user may not have the requested privilege" },
-  11: { code: "NoFreeSession", text: "no free session slot on the BMC for the requested privilege" },
-  12: { code: "InvalidArgument", text: "the BMC refused the length of the user name" },
-  13: { code: "NoSuchUser", text: "no such user on the BMC, or not enabled for the requested privilege" },
-  14: { code: "Protocol", text: "the BMC refused its GUID" },
+  2: { code: "Protocol", text: "the BMC does not know the session id; it may have restarted, so try again" },
+  3: { code: "Protocol", text: "the BMC does not know the payload type; its firmware is broken or too old" },
+  4: { code: "CipherSuite", text: "the BMC does not support the authentication algorithm; offer another cipher suite" },
+  5: { code: "CipherSuite", text: "the BMC does not support the integrity algorithm; offer another cipher suite" },
+  6: { code: "CipherSuite", text: "the BMC found no matching authentication payload; offer another cipher suite" },
+  7: { code: "CipherSuite", text: "the BMC found no matching integrity payload; offer another cipher suite" },
+  8: { code: "Protocol", text: "the session id is inactive on the BMC; try again" },
+  9: { code: "InsufficientPrivilege", text: "the BMC does not know the requested privilege; ask for another" },
+  10: {
+    code: "InsufficientPrivilege",
+    text: "the user may not have the requested privilege; raise his limit on the BMC or ask for less",
+  },
+  11: {
+    code: "NoFreeSession",
+    text: "no free session slot on the BMC for the requested privilege; close other sessions or ask for less",
+  },
+  12: { code: "InvalidArgument", text: "the BMC refused the length of the user name; use a shorter one" },
+  13: {
+    code: "NoSuchUser",
+    text: "no such user on the BMC, or not enabled for the requested privilege; check the name and his access by LAN",
+  },
+  14: { code: "Protocol", text: "the BMC refused its GUID; its firmware is broken" },
   15: { code: "WrongPassword", text: "the BMC refused our integrity check value: its password differs from ours" },
-  16: { code: "CipherSuite", text: "the BMC does not support the confidentiality algorithm" },
-  17: { code: "CipherSuite", text: "the BMC supports no such cipher suite" },
-  18: { code: "Protocol", text: "the BMC found an illegal or unrecognized parameter" },
+  16: {
+    code: "CipherSuite",
+    text: "the BMC does not support the confidentiality algorithm; offer another cipher suite",
+  },
+  17: { code: "CipherSuite", text: "the BMC supports no such cipher suite; offer another" },
+  18: {
+    code: "Protocol",
+    text: "the BMC found an illegal or unrecognized parameter; its firmware is broken or too old",
+  },
 };
 
 /** Generic completion codes, table 5-2. Command-specific ones (80h-BEh) are named by the command. */

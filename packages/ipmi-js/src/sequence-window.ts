@@ -8,9 +8,14 @@ const LAST = 0xffffffff;
  * number was signed. Numbers up to 31 behind are new once. All others are replays.
  */
 export class SequenceWindow {
-  #highest = 0;
+  #highest: number;
   /** Bit n: `highest - n` was seen. */
-  #seen = 0;
+  #seen = 0xffffffff;
+
+  /** All numbers up to `highest` count as seen. */
+  constructor(highest = 0) {
+    this.#highest = highest;
+  }
 
   /** True if `sequence` was not seen before; it is then marked as seen. 0 is never valid inside a session. */
   accept(sequence: number): boolean {

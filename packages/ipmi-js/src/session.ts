@@ -5,7 +5,7 @@ import { type Budget, type OperationOptions, pause, remainingMs, startBudget } f
 import type { BootDeviceSetting, BootFlags } from "./commands/boot-flags.ts";
 import { type ChassisControlAction, chassisControl } from "./commands/chassis-control.ts";
 import { closeSession } from "./commands/close-session.ts";
-import type { Command } from "./commands/command.ts";
+import { answerOf, type Command } from "./commands/command.ts";
 import { type ChassisStatus, getChassisStatus } from "./commands/get-chassis-status.ts";
 import { type DeviceId, getDeviceId } from "./commands/get-device-id.ts";
 import {
@@ -17,19 +17,12 @@ import { completionCodeError, IpmiError, type Peer } from "./errors.ts";
 import { abortedError, exchange } from "./exchange.ts";
 import type { EstablishedSession } from "./handshake.ts";
 import type { ResolvedOptions } from "./options.ts";
-import { nextSequence, SequenceWindow } from "./sequence-window.ts";
+import type { SessionPayload } from "./session-packets.ts";
 import { ignoringWireErrors } from "./sessionless.ts";
 import type { Transport } from "./transport.ts";
 import { consoleRequest, decodeMessage, encodeMessage, type IpmiMessage } from "./wire/message.ts";
-import { decodeRmcp, encodeRmcp, RMCP_CLASS } from "./wire/rmcp.ts";
-import {
-  decodePacket,
-  encodeSealedPacket,
-  isSessionV20,
-  PAYLOAD_TYPE,
-  type SessionPacket,
-  unseal,
-} from "./wire/session-v20.ts";
+import { decodeRmcp, RMCP_CLASS } from "./wire/rmcp.ts";
+import { PAYLOAD_TYPE } from "./wire/session-v20.ts";
 import { WireError } from "./wire/wire-error.ts";
 
 /** What a command accepts besides its request. */
@@ -47,17 +40,18 @@ const CLOSE_DEADLINE_MS = 1000;
  * keeps one in flight.
  */
 export class IpmiSession {
-  /** Id of the cipher suite in use. */
-  readonly cipherSuite: number;
-  /** The BMC's GUID, 16 bytes as they came. */
+  /** The IPMI version of the session: 2.0 is RMCP+. */
+  readonly protocol: "2.0" | "1.5";
+  /** Id of the cipher suite in use; undefined in an IPMI 1.5 session. */
+  readonly cipherSuite: number | undefined;
+  /** The BMC's GUID, 16 bytes as they came; empty in an IPMI 1.5 session, whose setup does not tell it. */
   readonly guid: Buffer;
   readonly #transport: Transport;
   readonly #session: EstablishedSession;
   readonly #options: ResolvedOptions;
-  readonly #window = new SequenceWindow();
   readonly #pending = new Map<number, (message: IpmiMessage) => void>();
+  readonly #payloads = new Map<number, (payload: Buffer) => void>();
   readonly #unsubscribe: () => void;
-  #sequence = 0;
   #rqSeq = 0;
   #closing: Promise<void> | undefined;
 
@@ -66,9 +60,15 @@ export class IpmiSession {
     this.#transport = transport;
     this.#session = session;
     this.#options = options;
-    this.cipherSuite = session.suite.id;
+    this.protocol = session.suite === undefined ? "1.5" : "2.0";
+    this.cipherSuite = session.suite?.id;
     this.guid = session.guid;
     this.#unsubscribe = transport.subscribe((datagram) => ignoringWireErrors(() => this.#receive(datagram)));
+  }
+
+  /** Host name or address of the BMC. */
+  get address(): string {
+    return this.#transport.address;
   }
 
   /** How errors name the BMC. */
@@ -121,7 +121,7 @@ export class IpmiSession {
     if (this.#closing !== undefined) throw this.#closedError(command.name);
     const budget = startBudget(options.deadlineMs ?? this.#options.deadlineMs, options.signal);
     for (;;) {
-      const data = await this.#ask(command, command.encodeRequest(request), budget, options.maxSends);
+      const data = await this.#ask(command, request, budget, options.maxSends);
       const completionCode = data[0] ?? 0xff;
       if (completionCode === 0) return this.#decode(command, data.subarray(1));
       const error = completionCodeError(this.#transport, command.name, completionCode, command.completionCodes);
@@ -129,6 +129,20 @@ export class IpmiSession {
       await pause(BUSY_PAUSE_MS, budget);
       if (budget.signal?.aborted) throw abortedError(this.#transport, command.name, budget.signal);
     }
+  }
+
+  /** Sends a payload of another type than IPMI messages inside the session, once: the payload's own rules say when again. */
+  sendPayload(payloadType: number, payload: Buffer): void {
+    if (this.#closing === undefined) this.#sendSealed(payloadType, payload);
+  }
+
+  /**
+   * Calls `listener` with each payload of `payloadType`, checked and decrypted, in the order of arrival; returns what ends it.
+   * One listener for each type. What it throws as `WireError` is as good as a lost datagram.
+   */
+  onPayload(payloadType: number, listener: (payload: Buffer) => void): () => void {
+    this.#payloads.set(payloadType, listener);
+    return () => this.#payloads.delete(payloadType);
   }
 
   /** Ends the session on the BMC, as far as it still answers, and closes the socket. Never throws. */
@@ -149,25 +163,26 @@ export class IpmiSession {
 
   async #close(): Promise<void> {
     const budget = startBudget(CLOSE_DEADLINE_MS);
-    const data = closeSession.encodeRequest({ bmcSessionId: this.#session.bmcSessionId });
+    const request = { bmcSessionId: this.#session.bmcSessionId };
     // A BMC that does not answer forgets the session by itself after 60 seconds; there is nothing to report.
-    await this.#ask(closeSession, data, budget, undefined).catch(() => undefined);
+    await this.#ask(closeSession, request, budget, undefined).catch(() => undefined);
     await this.#release();
   }
 
   #release(): Promise<void> {
     this.#unsubscribe();
+    this.#payloads.clear();
     return this.#transport.close();
   }
 
-  #ask(
-    command: Command<unknown, unknown>,
-    data: Buffer,
+  #ask<Request>(
+    command: Command<Request, unknown>,
+    asked: Request,
     budget: Budget,
     maxSends: number | undefined,
   ): Promise<Buffer> {
     const rqSeq = this.#nextRqSeq();
-    const message = consoleRequest(command.netFn, command.code, rqSeq, data);
+    const message = consoleRequest(command.netFn, command.code, rqSeq, command.encodeRequest(asked, rqSeq));
     const request = {
       operation: command.name,
       maxSends,
@@ -177,9 +192,8 @@ export class IpmiSession {
       send: () => this.#send(message),
       listen: (resolve: (data: Buffer) => void) => {
         this.#pending.set(rqSeq, (answer) => {
-          const isAnswer =
-            answer.netFn === (command.netFn | 1) && answer.command === command.code && answer.data.length > 0;
-          if (isAnswer) resolve(answer.data);
+          const data = answerOf(command, answer);
+          if (data !== undefined) resolve(data);
         });
         return () => this.#pending.delete(rqSeq);
       },
@@ -188,14 +202,22 @@ export class IpmiSession {
   }
 
   #send(message: IpmiMessage): void {
-    this.#sequence = nextSequence(this.#sequence);
-    const packet = {
-      payloadType: PAYLOAD_TYPE.ipmi,
-      sessionId: this.#session.bmcSessionId,
-      sequence: this.#sequence,
-      payload: encodeMessage(message),
-    };
-    this.#transport.send(encodeRmcp(RMCP_CLASS.ipmi, encodeSealedPacket(packet, this.#session.keys)));
+    this.#sendSealed(PAYLOAD_TYPE.ipmi, encodeMessage(message));
+  }
+
+  #sendSealed(payloadType: number, payload: Buffer): void {
+    this.#transport.send(this.#seal(payloadType, payload));
+  }
+
+  #seal(payloadType: number, payload: Buffer): Buffer {
+    try {
+      return this.#session.packets.seal(payloadType, payload);
+    } catch (cause) {
+      if (!(cause instanceof WireError)) throw cause;
+      const { address, name } = this.#transport;
+      const text = `cannot send this to ${name}: ${cause.message}`;
+      throw new IpmiError("InvalidArgument", text, { address, operation: "send a packet", cause });
+    }
   }
 
   /** 6 bits; one that still waits is not used again, so that a late answer cannot be taken for another's. */
@@ -211,16 +233,16 @@ export class IpmiSession {
 
   #receive(datagram: Buffer): void {
     const { body, messageClass } = decodeRmcp(datagram);
-    if (messageClass !== RMCP_CLASS.ipmi || !isSessionV20(body)) return;
-    const received = decodePacket(body);
-    if (received.sessionId !== this.#session.consoleSessionId) return;
-    const packet = unseal(received, this.#session.keys);
-    // After the integrity check only: a forged number must not move the window.
-    if (this.#window.accept(packet.sequence)) this.#dispatch(packet);
+    if (messageClass !== RMCP_CLASS.ipmi) return;
+    const packet = this.#session.packets.open(body);
+    if (packet !== undefined) this.#dispatch(packet);
   }
 
-  #dispatch(packet: SessionPacket): void {
-    if (packet.payloadType !== PAYLOAD_TYPE.ipmi) return;
+  #dispatch(packet: SessionPayload): void {
+    if (packet.payloadType !== PAYLOAD_TYPE.ipmi) {
+      this.#payloads.get(packet.payloadType)?.(packet.payload);
+      return;
+    }
     const message = decodeMessage(packet.payload);
     this.#pending.get(message.sequence)?.(message);
   }

@@ -1,4 +1,6 @@
 // What a BMC answers without a session: presence ping, authentication capabilities, cipher suites.
+
+import { DEFAULT_PORT } from "./bmc-name.ts";
 import { type Budget, type OperationOptions, startBudget } from "./budget.ts";
 import { type Command, PRIVILEGE_LEVEL } from "./commands/command.ts";
 import {
@@ -10,9 +12,8 @@ import {
   getChannelCipherSuites as cipherSuitesCommand,
   decodeCipherSuiteRecords,
 } from "./commands/get-channel-cipher-suites.ts";
-import { completionCodeError } from "./errors.ts";
+import { completionCodeError, isIpmiError } from "./errors.ts";
 import { exchange } from "./exchange.ts";
-import { DEFAULT_PORT } from "./options.ts";
 import { type Transport, UdpTransport } from "./transport.ts";
 import { consoleRequest, decodeMessage, encodeMessage } from "./wire/message.ts";
 import {
@@ -40,6 +41,8 @@ const DEFAULT_DEADLINE_MS = 5000;
 /** 64 pieces of 16 bytes are all the list index can name. */
 const MAX_PIECES = 64;
 const PIECE = 16;
+/** What BMCs older than IPMI 2.0 may say to the bit that asks for its answer. */
+const INVALID_DATA_FIELD = 0xcc;
 
 /** RMCP presence ping (13.2): is there a BMC, and does it speak IPMI? `Timeout` if nothing answers. */
 export function ping(options: SessionlessOptions): Promise<PresencePong> {
@@ -67,21 +70,48 @@ export function getChannelAuthenticationCapabilities(
   options: SessionlessOptions,
 ): Promise<ChannelAuthenticationCapabilities> {
   return withTransport(options, (transport, budget, retransmitMs) =>
-    ask(transport, budget, retransmitMs, capabilitiesCommand, { privilege: PRIVILEGE_LEVEL.administrator }, false),
+    askCapabilities({ transport, budget, retransmitMs }, PRIVILEGE_LEVEL.administrator),
   );
 }
 
 /** Get Channel Cipher Suites, the whole list, in the RMCP+ wrapper (22.15). Not every BMC answers it without a session. */
 export function getChannelCipherSuites(options: SessionlessOptions): Promise<CipherSuiteRecord[]> {
-  return withTransport(options, async (transport, budget, retransmitMs) => {
-    const pieces: Buffer[] = [];
-    for (let listIndex = 0; listIndex < MAX_PIECES; listIndex += 1) {
-      const { records } = await ask(transport, budget, retransmitMs, cipherSuitesCommand, { listIndex }, true);
-      pieces.push(records);
-      if (records.length < PIECE) break;
-    }
-    return decodeCipherSuiteRecords(Buffer.concat(pieces));
-  });
+  return withTransport(options, (transport, budget, retransmitMs) =>
+    askCipherSuites({ transport, budget, retransmitMs }),
+  );
+}
+
+/** Whom a sessionless command is sent to, and how patiently. */
+export interface SessionlessAsker {
+  readonly transport: Transport;
+  readonly budget: Budget;
+  readonly retransmitMs: number;
+  /** Sends of one command before `Timeout`. Default: until the budget ends. */
+  readonly maxSends?: number;
+}
+
+/** {@link getChannelAuthenticationCapabilities} over a transport at hand, for a privilege level. */
+export async function askCapabilities(
+  asker: SessionlessAsker,
+  privilege: number,
+): Promise<ChannelAuthenticationCapabilities> {
+  try {
+    return await askSessionless(asker, capabilitiesCommand, { privilege }, false);
+  } catch (error) {
+    if (!isIpmiError(error, "CompletionCode") || error.completionCode !== INVALID_DATA_FIELD) throw error;
+    return askSessionless(asker, capabilitiesCommand, { privilege, isV15Form: true }, false);
+  }
+}
+
+/** {@link getChannelCipherSuites} over a transport at hand. */
+export async function askCipherSuites(asker: SessionlessAsker): Promise<CipherSuiteRecord[]> {
+  const pieces: Buffer[] = [];
+  for (let listIndex = 0; listIndex < MAX_PIECES; listIndex += 1) {
+    const { records } = await askSessionless(asker, cipherSuitesCommand, { listIndex }, true);
+    pieces.push(records);
+    if (records.length < PIECE) break;
+  }
+  return decodeCipherSuiteRecords(Buffer.concat(pieces));
 }
 
 async function withTransport<T>(
@@ -99,10 +129,9 @@ async function withTransport<T>(
 
 let lastSequence = 0;
 
-function ask<Request, Response>(
-  transport: Transport,
-  budget: Budget,
-  retransmitMs: number,
+/** Sends a command that belongs to no session, in the RMCP+ or the IPMI 1.5 wrapper. `CompletionCode` if it is refused. */
+export function askSessionless<Request, Response>(
+  { transport, budget, retransmitMs, maxSends }: SessionlessAsker,
   command: Command<Request, Response>,
   request: Request,
   isV20: boolean,
@@ -117,6 +146,7 @@ function ask<Request, Response>(
     {
       operation: command.name,
       retransmitMs,
+      maxSends,
       send: () => transport.send(datagram),
       listen: (resolve, reject) =>
         transport.subscribe((received) => {

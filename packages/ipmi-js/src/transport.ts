@@ -2,9 +2,9 @@
 import { createSocket, type Socket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
+import { bmcName } from "./bmc-name.ts";
 import { type Budget, pause } from "./budget.ts";
 import { IpmiError, type Peer } from "./errors.ts";
-import { bmcName } from "./options.ts";
 
 /** What a session needs to talk to its BMC. One socket for many BMCs can satisfy it too. */
 export interface Transport extends Peer {
@@ -15,6 +15,12 @@ export interface Transport extends Peer {
   /** Calls `listener` for each datagram received; returns what ends it. */
   subscribe(listener: (datagram: Buffer) => void): () => void;
   close(): Promise<void>;
+}
+
+/** Where transports come from. */
+export interface Network {
+  /** A transport to one BMC. A host name that does not resolve is `InvalidArgument`. */
+  connect(address: string, port: number, budget: Budget): Promise<Transport>;
 }
 
 /** {@link Transport} over a UDP socket of its own, connected: the kernel drops datagrams from others. */
@@ -78,8 +84,13 @@ export class UdpTransport implements Transport {
   }
 }
 
+/** A socket for each transport. */
+export const OWN_SOCKETS: Network = {
+  connect: (address, port, budget) => UdpTransport.connect(address, port, budget),
+};
+
 /** Trap: the resolver cannot be interrupted and may take far longer than the caller's deadline; it is left behind then. */
-async function resolveName(address: string, budget: Budget): Promise<string> {
+export async function resolveName(address: string, budget: Budget): Promise<string> {
   const operation = "resolve the BMC's address";
   const found = lookup(address).catch((cause: NodeJS.ErrnoException) => {
     const text = `the BMC address "${address}" does not resolve (${cause.code}): check its spelling and the name server`;

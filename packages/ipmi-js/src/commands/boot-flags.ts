@@ -4,8 +4,28 @@ import { requireLength } from "../wire/wire-error.ts";
 /** Boot option parameter selectors. */
 export const BOOT_PARAMETER = { setInProgress: 0, validBitClearing: 3, infoAcknowledge: 4, bootFlags: 5 } as const;
 
+const KEEP_VALID_BITS = {
+  "power-button": 0x01,
+  "reset-button": 0x02,
+  watchdog: 0x04,
+  "no-control": 0x08,
+  "event-filter": 0x10,
+} as const;
+
+/**
+ * What would else make the BMC clear the valid bit (parameter 3): a power-up by the power button or a wake event, a reset
+ * by its button, one by the watchdog, no Chassis Control within 60 seconds, a reset by a platform event filter.
+ */
+export type KeepValid = keyof typeof KEEP_VALID_BITS;
+
 /** Parameter 3, bit 3: keep the valid bit though no Chassis Control follows within 60 seconds. */
-export const KEEP_VALID_WITHOUT_CONTROL = 0x08;
+export const KEEP_VALID_WITHOUT_CONTROL = KEEP_VALID_BITS["no-control"];
+
+/** The byte of parameter 3. */
+export function encodeValidBitClearing(keep: readonly KeepValid[]): Buffer {
+  return Buffer.from([keep.reduce((bits, event) => bits | KEEP_VALID_BITS[event], 0)]);
+}
+
 /** Parameter 4: which parties have handled the boot info; the BIOS, written and not yet handled. */
 export const ACKNOWLEDGE_BIOS = Buffer.from([0x01, 0x01]);
 
@@ -13,9 +33,12 @@ const VALID = 0x80;
 const PERSISTENT = 0x40;
 const EFI = 0x20;
 
-const DEVICES = { none: 0, pxe: 1, disk: 2, cdrom: 5, bios: 6 } as const;
+const DEVICES = { none: 0, pxe: 1, disk: 2, safe: 3, diag: 4, cdrom: 5, bios: 6, floppy: 15 } as const;
 
-/** A device a machine can be told to boot from; `none` leaves it to the firmware's own order. */
+/**
+ * What a machine can be told to boot: `safe` is the disk in safe mode, `diag` the diagnostic partition, `bios` the setup;
+ * `none` takes an earlier setting back and leaves it to the firmware's own order.
+ */
 export type BootDevice = keyof typeof DEVICES;
 
 /** What the next boot (or all boots) shall do. */
@@ -25,6 +48,11 @@ export interface BootDeviceSetting {
   readonly persistent: boolean;
   /** UEFI boot; legacy if false. Default false. */
   readonly efi?: boolean;
+  /**
+   * What the setting outlives. Default: a minute without Chassis Control (`no-control`), since a power command may take
+   * longer to come. An empty list leaves it to the BMC to clear the setting at all of them.
+   */
+  readonly keepValid?: readonly KeepValid[];
 }
 
 /** The flags as a BMC keeps them. */

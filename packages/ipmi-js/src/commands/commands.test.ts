@@ -103,10 +103,12 @@ describe("command codecs", () => {
     expect(encodeBootFlags({ device: "disk", persistent: true, efi: true }).toString("hex")).to.equal("e008000000");
     expect(encodeBootFlags({ device: "cdrom", persistent: false }).toString("hex")).to.equal("8014000000");
     expect(encodeBootFlags({ device: "bios", persistent: false }).toString("hex")).to.equal("8018000000");
+    expect(encodeBootFlags({ device: "safe", persistent: true, efi: true }).toString("hex")).to.equal("e00c000000");
+    expect(encodeBootFlags({ device: "none", persistent: false }).toString("hex")).to.equal("8000000000");
     // ipmi_sim keeps the device and clears the valid bit.
     const kept = decodeBootFlags(bytes("0004000000"));
     expect(kept).to.deep.equal({ isValid: false, persistent: false, efi: false, device: "pxe" });
-    expect(decodeBootFlags(bytes("800c000000")).device).to.equal("other");
+    expect(decodeBootFlags(bytes("802c000000")).device).to.equal("other");
   });
 
   it("boot options: selector, version, lock bit (28.12, 28.13)", () => {

@@ -6,6 +6,8 @@ import { type Command, PRESENT_CHANNEL } from "./command.ts";
 export interface GetChannelAuthenticationCapabilitiesRequest {
   /** The privilege level the console means to ask for. */
   readonly privilege: number;
+  /** Asks the way IPMI 1.5 did, for BMCs that refuse the other. */
+  readonly isV15Form?: boolean;
 }
 
 export interface ChannelAuthenticationCapabilities {
@@ -31,7 +33,7 @@ export const getChannelAuthenticationCapabilities: Command<
   code: 0x38,
   privilege: 0,
   // Bit 7 of the channel asks for the 2.0 form of the answer.
-  encodeRequest: ({ privilege }) => Buffer.from([0x80 | PRESENT_CHANNEL, privilege]),
+  encodeRequest: ({ privilege, isV15Form }) => Buffer.from([(isV15Form ? 0 : 0x80) | PRESENT_CHANNEL, privilege]),
   decodeRequest(data) {
     requireLength(data, 2, "a Get Channel Authentication Capabilities request");
     return { privilege: data.readUInt8(1) & 0x0f };

@@ -7,7 +7,8 @@ import {
   withoutValidBit,
 } from "../commands/boot-flags.ts";
 import type { ChassisControlAction } from "../commands/chassis-control.ts";
-import type { ChassisStatus } from "../commands/get-chassis-status.ts";
+import type { ChassisStatus, PowerRestorePolicy } from "../commands/get-chassis-status.ts";
+import type { SystemRestartCauseName } from "../commands/get-system-restart-cause.ts";
 import type { SimulatorFaults } from "./faults.ts";
 
 /** Boot flags as the owner of the machine is told them; `none`: boot as the firmware likes. */
@@ -21,6 +22,8 @@ export interface SimulatorHandlers {
   setPower(action: ChassisControlAction): void | Promise<void>;
   /** Called when the boot flags change, and with `none` when flags meant for one boot are used up. */
   setBootDevice?(setting: SimulatedBootDevice): void | Promise<void>;
+  /** Called when the machine shall show itself for so many seconds, 0 for not any more, or until it is told to stop. */
+  identify?(request: { readonly intervalSeconds: number; readonly forceOn: boolean }): void | Promise<void>;
 }
 
 const UNSPECIFIED_ERROR = 0xff;
@@ -37,6 +40,10 @@ const NO_OVERRIDE: SimulatedBootDevice = { device: "none", persistent: false, ef
 
 /** Keeps the order of power actions and the boot options; answers with completion codes. */
 export class SimulatedChassis {
+  /** What the BMC was told to do when the mains come back. */
+  powerRestorePolicy: PowerRestorePolicy = "previous";
+  /** Why the machine started last. */
+  restartCause: SystemRestartCauseName = "unknown";
   readonly #handlers: SimulatorHandlers;
   readonly #faults: SimulatorFaults;
   readonly #parameters = PARAMETER_LENGTHS.map((length) => Buffer.alloc(length));
@@ -58,12 +65,12 @@ export class SimulatedChassis {
       hasPowerOverload: false,
       hasPowerFault: false,
       hasPowerControlFault: false,
-      powerRestorePolicy: "previous",
+      powerRestorePolicy: this.powerRestorePolicy,
     };
   }
 
   /** Completion code of the action: once it is done, or 0 after half a second, as BMCs accept and act later. */
-  async control(action: ChassisControlAction): Promise<number> {
+  async control(action: ChassisControlAction, cause: SystemRestartCauseName = "chassis-control"): Promise<number> {
     const needsPower = action !== "power-up" && action !== "power-down";
     const slowPowerMs = this.#faults.slowPowerMs ?? 0;
     const done = this.#actions.then(async () => {
@@ -74,12 +81,20 @@ export class SimulatedChassis {
       this.#expireBootFlags();
       await this.#handlers.setPower(action);
       const isBoot = action === "power-cycle" || action === "hard-reset" || (action === "power-up" && !isOn);
-      if (isBoot) await this.#useUpBootFlags();
+      if (isBoot) {
+        this.restartCause = cause;
+        await this.#useUpBootFlags();
+      }
       return 0;
     });
     this.#actions = done.catch(() => UNSPECIFIED_ERROR);
     const limit = slowPowerMs > 0 ? 0 : ANSWER_WITHIN_MS;
     return Promise.race([this.#actions, this.#wait(limit).then(() => 0)]);
+  }
+
+  /** Lets the machine show itself. */
+  async identify(intervalSeconds: number, forceOn: boolean): Promise<void> {
+    await this.#handlers.identify?.({ intervalSeconds, forceOn });
   }
 
   async setBootOption(parameter: number, data: Buffer): Promise<number> {

@@ -6,19 +6,35 @@ import { getChannelAuthenticationCapabilities } from "../commands/get-channel-au
 import { encodeCipherSuiteRecord, getChannelCipherSuites } from "../commands/get-channel-cipher-suites.ts";
 import { getChassisStatus } from "../commands/get-chassis-status.ts";
 import { getDeviceId } from "../commands/get-device-id.ts";
+import { getSessionChallenge } from "../commands/get-session-challenge.ts";
+import { getSessionInfo } from "../commands/get-session-info.ts";
 import { getSystemBootOptions } from "../commands/get-system-boot-options.ts";
 import { PRIVILEGE_EXCEEDS_LIMIT, setSessionPrivilegeLevel } from "../commands/set-session-privilege-level.ts";
 import { setSystemBootOptions } from "../commands/set-system-boot-options.ts";
 import { CIPHER_SUITES } from "../crypto.ts";
 import type { SimulatedChassis } from "./chassis.ts";
+import type { SimulatorFaults } from "./faults.ts";
+import type { SimulatedManagement } from "./management-commands.ts";
+import { DEVICE_SUPPORT, type SimulatedRecords } from "./records.ts";
+import { addRecordsCommands } from "./records-commands.ts";
 import type { SessionTable, SimulatedSession } from "./session-table.ts";
+import type { SessionSetup } from "./setup.ts";
+import type { SessionSetupV15 } from "./setup-v15.ts";
+import type { SimulatedSol } from "./sol.ts";
+import { addSolCommands } from "./sol-commands.ts";
 
 /** What commands act on. */
 export interface CommandContext {
   readonly chassis: SimulatedChassis;
   readonly sessions: SessionTable;
+  readonly sol: SimulatedSol;
+  readonly management: SimulatedManagement;
+  readonly records: SimulatedRecords;
+  readonly setup: SessionSetup;
+  readonly setupV15: SessionSetupV15;
+  readonly supportsV20: boolean;
   readonly cipherSuites: readonly number[];
-  readonly hasKg: boolean;
+  readonly faults: SimulatorFaults;
 }
 
 /** Completion code and the data after it. */
@@ -40,16 +56,24 @@ const NO_DATA = Buffer.alloc(0);
 const PARAMETER_NOT_SUPPORTED = 0x80;
 
 /** A value to encode, or the completion code of a refusal. */
-type Outcome<Response> = { readonly response: Response } | { readonly refusal: number };
+export type Outcome<Response> = { readonly response: Response } | { readonly refusal: number };
+
+/** Registers a command: its codecs, whether it is answered outside sessions, and what it does. */
+export type AddCommand = <Request, Response>(
+  command: Command<Request, Response>,
+  isSessionless: boolean,
+  run: (request: Request, session: SimulatedSession | undefined) => Outcome<Response> | Promise<Outcome<Response>>,
+) => void;
+
+/** The outcome of a command without response data. */
+export function ofCode(code: number): Outcome<void> {
+  return code === 0 ? { response: undefined } : { refusal: code };
+}
 
 /** The commands by network function and number; see {@link commandKey}. */
 export function buildCommandTable(context: CommandContext): ReadonlyMap<number, SimulatedCommand> {
   const table = new Map<number, SimulatedCommand>();
-  const add = <Request, Response>(
-    command: Command<Request, Response>,
-    isSessionless: boolean,
-    run: (request: Request, session: SimulatedSession | undefined) => Outcome<Response> | Promise<Outcome<Response>>,
-  ): void => {
+  const add: AddCommand = (command, isSessionless, run) => {
     table.set(commandKey(command.netFn, command.code), {
       privilege: command.privilege,
       isSessionless,
@@ -60,16 +84,20 @@ export function buildCommandTable(context: CommandContext): ReadonlyMap<number, 
       },
     });
   };
-  const ofCode = (code: number): Outcome<void> => (code === 0 ? { response: undefined } : { refusal: code });
   const { chassis, sessions } = context;
 
-  add(getChannelAuthenticationCapabilities, true, () => ({ response: authenticationCapabilities(context.hasKg) }));
+  add(getChannelAuthenticationCapabilities, true, () => ({ response: authenticationCapabilities(context) }));
   add(getChannelCipherSuites, true, ({ listIndex }) => {
-    const records = cipherSuiteList(context.cipherSuites).subarray(listIndex * PIECE, (listIndex + 1) * PIECE);
-    return { response: { channel: CHANNEL, records } };
+    const list = context.faults.cipherSuiteList ?? cipherSuiteList(context.cipherSuites);
+    return { response: { channel: CHANNEL, records: list.subarray(listIndex * PIECE, (listIndex + 1) * PIECE) } };
   });
+  const { setupV15 } = context;
+  if (setupV15.authenticationTypeBits !== 0) add(getSessionChallenge, true, (request) => setupV15.challenge(request));
   add(getDeviceId, false, () => ({ response: DEVICE_ID }));
   add(setSessionPrivilegeLevel, false, ({ privilege }, session) => setPrivilege(privilege, session));
+  add(getSessionInfo, false, () => ({
+    response: { handle: 1, possible: sessions.limit, active: sessions.activeCount },
+  }));
   add(closeSession, false, ({ bmcSessionId }, session) => {
     const id = bmcSessionId === 0 ? (session?.bmcSessionId ?? 0) : bmcSessionId;
     return ofCode(sessions.delete(id) ? 0 : INVALID_SESSION_ID);
@@ -81,6 +109,9 @@ export function buildCommandTable(context: CommandContext): ReadonlyMap<number, 
     const data = chassis.getBootOption(parameter);
     return data === undefined ? { refusal: PARAMETER_NOT_SUPPORTED } : { response: { parameter, isValid: true, data } };
   });
+  addSolCommands(add, context.sol);
+  addRecordsCommands(add, context.records);
+  context.management.addCommands(add);
   return table;
 }
 
@@ -92,11 +123,12 @@ export function commandKey(netFn: number, code: number): number {
 const DEVICE_ID = {
   deviceId: 0x20,
   deviceRevision: 1,
+  // Of sensors outside its repository, by Get Device SDR: none.
   hasSdrs: false,
   isAvailable: true,
   firmwareRevision: "1.00",
   ipmiVersion: "2.0",
-  additionalSupport: 0x80,
+  additionalSupport: DEVICE_SUPPORT,
   manufacturerId: 0,
   productId: 1,
 };
@@ -110,13 +142,13 @@ function setPrivilege(privilege: number, session: SimulatedSession | undefined):
   return { response: { privilege: session.privilege } };
 }
 
-function authenticationCapabilities(needsKg: boolean) {
+function authenticationCapabilities({ setup, setupV15, supportsV20 }: CommandContext) {
   return {
     channel: CHANNEL,
-    supportsV20: true,
-    supportsV15: false,
-    v15AuthenticationTypes: 0,
-    needsKg,
+    supportsV20,
+    supportsV15: setupV15.authenticationTypeBits !== 0,
+    v15AuthenticationTypes: setupV15.authenticationTypeBits,
+    needsKg: setup.hasKg,
     hasNamedUsers: true,
     hasNullUsers: false,
     hasAnonymousLogin: false,

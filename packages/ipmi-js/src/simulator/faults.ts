@@ -10,6 +10,16 @@ export interface SimulatorFaults {
   seed?: number;
   /** Milliseconds each answer is late. */
   delayMs?: number;
+  /** Open Session, RAKP 1 or RAKP 3 is refused with this status (table 13-15). */
+  openSessionStatus?: number;
+  rakp2Status?: number;
+  rakp4Status?: number;
+  /** An Open Session Request with algorithms the BMC does not have gets no answer, as by some firmware. */
+  ignoresUnknownSuites?: boolean;
+  /** The records of Get Channel Cipher Suites, as they are: some BMCs' lists are empty or broken. */
+  cipherSuiteList?: Buffer;
+  /** Activate Session asks for no authentication of the packets after it ("per-message authentication disabled"). */
+  noPerMessageAuthentication?: boolean;
   /** A RAKP 1 sent again is answered with another random number, as by many BMCs. */
   newRandomForRetries?: boolean;
   /** The chassis status says this, whatever the machine does. */

@@ -1,25 +1,26 @@
 // The session slots of a simulated BMC: half-open and active sessions, limit, idle expiry (IPMI 2.0, 6.12).
 import { randomInt } from "node:crypto";
-import type { CipherSuite, RakpTranscript, SessionKeys } from "../crypto.ts";
-import { SequenceWindow } from "../sequence-window.ts";
+import type { CipherSuite, RakpTranscript } from "../crypto.ts";
+import type { SessionPackets } from "../session-packets.ts";
 
-/** A session of the simulator, from Open Session Request on. */
+/** A session of the simulator: RMCP+ from Open Session Request on, IPMI 1.5 from Activate Session on. */
 export interface SimulatedSession {
   readonly bmcSessionId: number;
+  /** 0 in an IPMI 1.5 session, which has one id for both ends. */
   readonly consoleSessionId: number;
+  /** That of no algorithms, 0, in an IPMI 1.5 session. */
   readonly suite: CipherSuite;
   /** Rm, Rc, role and user; known after RAKP 1. */
   transcript: RakpTranscript | undefined;
-  /** Known after RAKP 3: the session is active. */
-  keys: SessionKeys | undefined;
+  /** Known after RAKP 3 or Activate Session: the session is active. */
+  packets: SessionPackets | undefined;
+  /** Whether a command has come since. */
+  isUsed: boolean;
   /** Check value of RAKP 3 that made it active, to recognise the same message again. */
   acceptedCheckValue: Buffer | undefined;
   /** Highest privilege the session may get, and the one it has. */
   maximumPrivilege: number;
   privilege: number;
-  readonly window: SequenceWindow;
-  /** Last session sequence number sent. */
-  sequence: number;
   usedAtMs: number;
   /** The last request and its answer, once there is one: a retry is answered, not done again (6.12). */
   last: { readonly request: Buffer; answer: Promise<Buffer> } | undefined;
@@ -36,30 +37,36 @@ export class SessionTable {
     this.#idleMs = idleMs;
   }
 
+  /** Active sessions at once. */
+  get limit(): number {
+    return this.#limit;
+  }
+
   /** Number of active sessions. */
   get activeCount(): number {
     this.#expire();
-    return [...this.#sessions.values()].filter((session) => session.keys !== undefined).length;
+    let count = 0;
+    for (const { packets } of this.#sessions.values()) if (packets !== undefined) count += 1;
+    return count;
   }
 
   /** A new half-open session, or undefined if active ones hold all slots; the oldest half-open one makes room. */
   open(consoleSessionId: number, suite: CipherSuite, maximumPrivilege: number): SimulatedSession | undefined {
     if (this.activeCount >= this.#limit) return undefined;
     if (this.#sessions.size >= this.#limit) {
-      const oldest = [...this.#sessions.values()].find((session) => session.keys === undefined);
+      const oldest = [...this.#sessions.values()].find((session) => session.packets === undefined);
       if (oldest !== undefined) this.#sessions.delete(oldest.bmcSessionId);
     }
     const session: SimulatedSession = {
-      bmcSessionId: this.#freeId(),
+      bmcSessionId: this.freeId(),
       consoleSessionId,
       suite,
       transcript: undefined,
-      keys: undefined,
+      packets: undefined,
+      isUsed: false,
       acceptedCheckValue: undefined,
       maximumPrivilege,
       privilege: 0,
-      window: new SequenceWindow(),
-      sequence: 0,
       usedAtMs: performance.now(),
       last: undefined,
     };
@@ -85,17 +92,23 @@ export class SessionTable {
     return this.#sessions.delete(bmcSessionId);
   }
 
+  /** Forgets them all, as a BMC that starts anew. */
+  clear(): void {
+    this.#sessions.clear();
+  }
+
+  /** An id that no session has. */
+  freeId(isTaken: (id: number) => boolean = () => false): number {
+    for (;;) {
+      const id = randomInt(1, 0xffffffff);
+      if (!this.#sessions.has(id) && !isTaken(id)) return id;
+    }
+  }
+
   #expire(): void {
     const oldest = performance.now() - this.#idleMs;
     for (const session of this.#sessions.values()) {
       if (session.usedAtMs < oldest) this.#sessions.delete(session.bmcSessionId);
-    }
-  }
-
-  #freeId(): number {
-    for (;;) {
-      const id = randomInt(1, 0xffffffff);
-      if (!this.#sessions.has(id)) return id;
     }
   }
 }

@@ -5,27 +5,26 @@ import {
   CIPHER_SUITES,
   type CipherSuite,
   isEqualInConstantTime,
-  keyFromSecret,
+  keyFromKg,
   rakp2CheckValue,
   rakp3CheckValue,
   rakp4CheckValue,
   sessionIntegrityKey,
   sessionKeys,
 } from "../crypto.ts";
+import { RmcpPlusPackets } from "../session-packets.ts";
 import { decodeOpenSessionRequest, encodeOpenSessionResponse, type OpenSessionRequest } from "../wire/open-session.ts";
-import { decodeRakp1, decodeRakp3, encodeRakp2, encodeRakp4 } from "../wire/rakp.ts";
+import { decodeRakp1, decodeRakp3, encodeRakp2, encodeRakp4, NAME_ONLY_LOOKUP } from "../wire/rakp.ts";
 import { PAYLOAD_TYPE } from "../wire/session-v20.ts";
+import type { SimulatedAccount } from "./account.ts";
 import type { SimulatorFaults } from "./faults.ts";
 import type { SessionTable } from "./session-table.ts";
 
 /** What the setup knows of its BMC. */
 export interface SetupIdentity {
-  readonly user: string;
-  readonly password: string;
+  readonly account: SimulatedAccount;
   readonly kg: string | Buffer | undefined;
   readonly guid: Buffer;
-  /** Highest privilege of the user. */
-  readonly privilege: number;
   readonly cipherSuites: readonly number[];
 }
 
@@ -52,38 +51,44 @@ export class SessionSetup {
   readonly #identity: SetupIdentity;
   readonly #faults: SimulatorFaults;
   readonly #table: SessionTable;
-  readonly #user: Buffer;
-  readonly #userKey: Buffer;
-  readonly #key: Buffer;
+  readonly #kg: Buffer | undefined;
 
   constructor(identity: SetupIdentity, table: SessionTable, faults: SimulatorFaults) {
     this.#identity = identity;
     this.#faults = faults;
     this.#table = table;
-    this.#user = Buffer.from(identity.user);
-    this.#userKey = keyFromSecret(identity.password);
-    this.#key = identity.kg === undefined ? this.#userKey : keyFromSecret(identity.kg);
+    const kg = identity.kg === undefined ? undefined : keyFromKg(identity.kg);
+    this.#kg = kg?.some((byte) => byte !== 0) ? kg : undefined;
+  }
+
+  /** Whether sessions need a K_g besides the password. */
+  get hasKg(): boolean {
+    return this.#kg !== undefined;
   }
 
   /** The answer to a setup message, or undefined if it deserves none. */
   answer(payloadType: number, payload: Buffer): SetupReply | undefined {
-    if (payloadType === PAYLOAD_TYPE.openSessionRequest) {
-      return { payloadType: PAYLOAD_TYPE.openSessionResponse, payload: this.#open(payload) };
-    }
-    const reply = payloadType === PAYLOAD_TYPE.rakp1 ? this.#rakp1(payload) : this.#rakp3(payload);
-    const type = payloadType === PAYLOAD_TYPE.rakp1 ? PAYLOAD_TYPE.rakp2 : PAYLOAD_TYPE.rakp4;
+    const [type, reply] = this.#answer(payloadType, payload);
     return reply === undefined ? undefined : { payloadType: type, payload: reply };
   }
 
-  #open(payload: Buffer): Buffer {
+  #answer(payloadType: number, payload: Buffer): [number, Buffer | undefined] {
+    if (payloadType === PAYLOAD_TYPE.openSessionRequest) return [PAYLOAD_TYPE.openSessionResponse, this.#open(payload)];
+    if (payloadType === PAYLOAD_TYPE.rakp1) return [PAYLOAD_TYPE.rakp2, this.#rakp1(payload)];
+    return [PAYLOAD_TYPE.rakp4, this.#rakp3(payload)];
+  }
+
+  #open(payload: Buffer): Buffer | undefined {
     const request = decodeOpenSessionRequest(payload);
     const { tag, consoleSessionId, algorithms } = request;
     const refuse = (status: number): Buffer =>
       encodeOpenSessionResponse({ tag, status, consoleSessionId, maximumPrivilege: 0, bmcSessionId: 0, algorithms });
+    if (this.#faults.openSessionStatus !== undefined) return refuse(this.#faults.openSessionStatus);
     const suite = this.#findSuite(request);
+    if (suite === undefined && this.#faults.ignoresUnknownSuites) return undefined;
     if (suite === undefined) return refuse(STATUS.noMatchingSuite);
     const limit = request.maximumPrivilege === 0 ? PRIVILEGE_LEVEL.administrator : request.maximumPrivilege;
-    const maximumPrivilege = Math.min(limit, this.#identity.privilege);
+    const maximumPrivilege = Math.min(limit, this.#identity.account.privilege);
     const session =
       this.#table.findHalfOpen(consoleSessionId, suite) ?? this.#table.open(consoleSessionId, suite, maximumPrivilege);
     if (session === undefined) return refuse(STATUS.noFreeSession);
@@ -108,25 +113,28 @@ export class SessionSetup {
   #rakp1(payload: Buffer): Buffer | undefined {
     const { tag, bmcSessionId, consoleRandom, role, user } = decodeRakp1(payload);
     const session = this.#table.get(bmcSessionId);
-    if (session === undefined || session.keys !== undefined) return undefined;
+    if (session === undefined || session.packets !== undefined) return undefined;
     const { consoleSessionId, suite } = session;
+    const { account, guid } = this.#identity;
     const refuse = (status: number): Buffer => {
       this.#table.delete(bmcSessionId);
       return encodeRakp2({ tag, status, consoleSessionId, bmcRandom: EMPTY, guid: EMPTY, checkValue: EMPTY });
     };
+    if (this.#faults.rakp2Status !== undefined) return refuse(this.#faults.rakp2Status);
     const privilege = role & 0x0f;
     if (privilege < PRIVILEGE_LEVEL.callback || privilege > PRIVILEGE_LEVEL.administrator)
       return refuse(STATUS.invalidRole);
-    if (!isEqualInConstantTime(user, this.#user)) return refuse(STATUS.unauthorizedName);
-    if (privilege > this.#identity.privilege) return refuse(STATUS.unauthorizedRole);
-    const { guid } = this.#identity;
+    // Looked up by name and privilege together, a user is only found at the privilege he has (13.20).
+    const isFound = (role & NAME_ONLY_LOOKUP) !== 0 || privilege === account.privilege;
+    if (!isFound || !isEqualInConstantTime(user, account.name)) return refuse(STATUS.unauthorizedName);
+    if (privilege > account.privilege) return refuse(STATUS.unauthorizedRole);
     // A RAKP 1 sent again gets the same random number: the console may have used the answer to the first copy.
     const isAgain = session.transcript?.consoleRandom.equals(consoleRandom) && !this.#faults.newRandomForRetries;
     const bmcRandom = isAgain ? (session.transcript?.bmcRandom ?? randomBytes(16)) : randomBytes(16);
     const copies = { consoleRandom: Buffer.from(consoleRandom), user: Buffer.from(user) };
     session.transcript = { consoleSessionId, bmcSessionId, bmcRandom, guid, role, ...copies };
     session.maximumPrivilege = Math.min(session.maximumPrivilege, privilege);
-    const checkValue = rakp2CheckValue(suite, this.#userKey, session.transcript);
+    const checkValue = rakp2CheckValue(suite, account.userKey, session.transcript);
     return encodeRakp2({ tag, status: 0, consoleSessionId, bmcRandom, guid, checkValue });
   }
 
@@ -135,20 +143,24 @@ export class SessionSetup {
     const session = this.#table.get(bmcSessionId);
     if (session?.transcript === undefined) return undefined;
     const { transcript, consoleSessionId, suite } = session;
+    const { userKey } = this.#identity.account;
+    const refuse = (refusal: number): Buffer => {
+      this.#table.delete(bmcSessionId);
+      return encodeRakp4({ tag, status: refusal, consoleSessionId, checkValue: EMPTY });
+    };
     if (status !== 0) {
-      if (session.keys === undefined) this.#table.delete(bmcSessionId);
+      if (session.packets === undefined) this.#table.delete(bmcSessionId);
       return undefined;
     }
     const isAgain =
       session.acceptedCheckValue !== undefined && isEqualInConstantTime(session.acceptedCheckValue, checkValue);
-    if (session.keys !== undefined && !isAgain) return undefined;
-    if (!isEqualInConstantTime(rakp3CheckValue(suite, this.#userKey, transcript), checkValue)) {
-      this.#table.delete(bmcSessionId);
-      return encodeRakp4({ tag, status: STATUS.invalidIntegrityCheckValue, consoleSessionId, checkValue: EMPTY });
-    }
-    const sik = sessionIntegrityKey(suite, this.#key, transcript);
+    if (session.packets !== undefined && !isAgain) return undefined;
+    if (this.#faults.rakp4Status !== undefined) return refuse(this.#faults.rakp4Status);
+    const isKnown = isAgain || isEqualInConstantTime(rakp3CheckValue(suite, userKey, transcript), checkValue);
+    if (!isKnown) return refuse(STATUS.invalidIntegrityCheckValue);
+    const sik = sessionIntegrityKey(suite, this.#kg ?? userKey, transcript);
     if (!isAgain) {
-      session.keys = sessionKeys(suite, sik);
+      session.packets = new RmcpPlusPackets(consoleSessionId, bmcSessionId, sessionKeys(suite, sik, userKey));
       session.acceptedCheckValue = Buffer.from(checkValue);
       // A new session is at User level, or at Callback if that is all it may get (22.18).
       session.privilege = Math.min(PRIVILEGE_LEVEL.user, session.maximumPrivilege);

@@ -1,29 +1,36 @@
-// A BMC in software: RMCP ping, sessionless commands, RMCP+ sessions and chassis commands on one UDP port.
+// A BMC in software: RMCP ping, sessionless commands, sessions (RMCP+ and IPMI 1.5) and chassis commands on one UDP port.
 
 import { createHash } from "node:crypto";
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { isIPv6 } from "node:net";
+import { bmcName } from "../bmc-name.ts";
 import { PRIVILEGE_LEVEL, type PrivilegeLevel } from "../commands/command.ts";
 import { IpmiError } from "../errors.ts";
-import { bmcName, resolveOptions } from "../options.ts";
-import { nextSequence } from "../sequence-window.ts";
+import { resolveOptions } from "../options.ts";
 import { decodeMessage, encodeMessage, type IpmiMessage, responseTo } from "../wire/message.ts";
 import { decodePresencePing, decodeRmcp, encodePresencePong, encodeRmcp, RMCP_CLASS } from "../wire/rmcp.ts";
-import { decodeSessionlessV15, encodeSessionlessV15, isSessionV15 } from "../wire/session-v15.ts";
 import {
-  decodePacket,
-  encodePlainPacket,
-  encodeSealedPacket,
-  PAYLOAD_TYPE,
-  type ReceivedPacket,
-  unseal,
-} from "../wire/session-v20.ts";
+  AUTHENTICATION_TYPE,
+  type AuthenticationTypeName,
+  decodePacketV15,
+  decodeSessionlessV15,
+  encodeSessionlessV15,
+  isSessionV15,
+} from "../wire/session-v15.ts";
+import { decodePacket, encodePlainPacket, PAYLOAD_TYPE } from "../wire/session-v20.ts";
 import { WireError } from "../wire/wire-error.ts";
+import { SimulatedAccount } from "./account.ts";
 import { SimulatedChassis, type SimulatorHandlers } from "./chassis.ts";
 import { buildCommandTable, commandKey, type SimulatedCommand } from "./command-table.ts";
+import type { SimulatorContent } from "./content.ts";
 import { FaultyLink, type SimulatorFaults } from "./faults.ts";
+import { SimulatedManagement } from "./management-commands.ts";
+import { SimulatedRecords } from "./records.ts";
 import { SessionTable, type SimulatedSession } from "./session-table.ts";
 import { SessionSetup } from "./setup.ts";
+import { SessionSetupV15 } from "./setup-v15.ts";
+import { type SimulatedSerial, SimulatedSol } from "./sol.ts";
+import { SimulatedUsers } from "./users.ts";
 
 /** Options of {@link BmcSimulator.listen}. */
 export interface BmcSimulatorOptions {
@@ -36,16 +43,29 @@ export interface BmcSimulatorOptions {
   readonly password: string;
   /** Highest privilege of the user. Default `administrator`. */
   readonly privilege?: PrivilegeLevel;
+  /** As `SessionOptions.kg`. */
   readonly kg?: string | Buffer;
   /** 16 bytes, or 32 hex digits with or without dashes. Default: made from address, port and user. */
   readonly guid?: string | Buffer;
   /** Default 3, 17. */
   readonly cipherSuites?: readonly number[];
+  /** Whether it has RMCP+ (IPMI 2.0) sessions. Default true. */
+  readonly protocol20?: boolean;
+  /** Whether it has IPMI 1.5 sessions. Default false. */
+  readonly protocol15?: boolean;
+  /** Authentication types of IPMI 1.5 sessions. Default `md5`. */
+  readonly v15Authentication?: readonly AuthenticationTypeName[];
   /** Session slots. Default 4. */
   readonly maxSessions?: number;
   /** A session unused for so long is gone, in milliseconds. Default 60000. */
   readonly sessionIdleMs?: number;
+  /** How long the BMC is silent after a Cold Reset, in milliseconds. Default 500. */
+  readonly coldResetMs?: number;
   readonly handlers: SimulatorHandlers;
+  /** The machine's serial line, for Serial over LAN. Default: none, and SOL is disabled. */
+  readonly serial?: SimulatedSerial;
+  /** Event log, sensors and inventories. Default: a few plausible ones. */
+  readonly content?: SimulatorContent;
   readonly faults?: SimulatorFaults;
 }
 
@@ -70,6 +90,8 @@ export class BmcSimulator {
   readonly port: number;
   /** Set its fields while the simulator runs; all but `seed` take effect at once. */
   readonly faults: SimulatorFaults;
+  /** Event log, sensors and inventories: change them while the simulator runs. */
+  readonly records: SimulatedRecords;
   readonly counters: SimulatorCounters = {
     datagramsReceived: 0,
     datagramsSent: 0,
@@ -81,13 +103,23 @@ export class BmcSimulator {
   readonly #link: FaultyLink;
   readonly #chassis: SimulatedChassis;
   readonly #sessions: SessionTable;
+  readonly #management: SimulatedManagement;
+  readonly #account: SimulatedAccount;
   readonly #setup: SessionSetup;
+  readonly #setupV15: SessionSetupV15;
+  readonly #supportsV20: boolean;
+  readonly #sol: SimulatedSol;
+  /** Where each session's last packet came from. */
+  readonly #consoles = new WeakMap<SimulatedSession, RemoteInfo>();
   readonly #commands: ReadonlyMap<number, SimulatedCommand>;
   readonly #running = new Set<Promise<void>>();
+  /** A BMC that starts anew hears nothing until then, in `performance.now()` milliseconds. */
+  #silentUntilMs = 0;
   #closing: Promise<void> | undefined;
 
-  private constructor(socket: Socket, options: BmcSimulatorOptions) {
+  private constructor(socket: Socket, options: BmcSimulatorOptions, records: SimulatedRecords) {
     this.#socket = socket;
+    this.records = records;
     this.address = options.address;
     this.port = socket.address().port;
     this.faults = { ...options.faults };
@@ -95,17 +127,51 @@ export class BmcSimulator {
     this.#chassis = new SimulatedChassis(options.handlers, this.faults);
     this.#sessions = new SessionTable(options.maxSessions ?? 4, options.sessionIdleMs ?? 60_000);
     const cipherSuites = options.cipherSuites ?? [3, 17];
-    const identity = {
-      user: options.user,
-      password: options.password,
-      kg: options.kg,
-      guid: guidBytes(options, this.port),
-      privilege: PRIVILEGE_LEVEL[options.privilege ?? "administrator"],
+    const guid = guidBytes(options, this.port);
+    const { user, password } = options;
+    const login = { user, password, privilege: PRIVILEGE_LEVEL[options.privilege ?? "administrator"] };
+    const account = new SimulatedAccount(login);
+    this.#account = account;
+    const v15Names = options.protocol15 ? (options.v15Authentication ?? ["md5"]) : [];
+    const v15Types = v15Names.map((name) => AUTHENTICATION_TYPE[name]);
+    this.#setup = new SessionSetup({ account, kg: options.kg, guid, cipherSuites }, this.#sessions, this.faults);
+    this.#setupV15 = new SessionSetupV15(account, v15Types, this.#sessions, this.faults);
+    this.#supportsV20 = options.protocol20 ?? true;
+    // A user nobody can log in as: no console may send a name of more than 16 bytes.
+    const nobody = { user: "-".repeat(17), password: "", privilege: 0 };
+    const users = new SimulatedUsers(login, (changed = nobody) => account.setLogin(changed));
+    this.#management = new SimulatedManagement({
+      chassis: this.#chassis,
+      users,
+      address: this.address,
+      guid,
       cipherSuites,
-    };
-    this.#setup = new SessionSetup(identity, this.#sessions, this.faults);
-    const hasKg = options.kg !== undefined;
-    this.#commands = buildCommandTable({ chassis: this.#chassis, sessions: this.#sessions, cipherSuites, hasKg });
+      sessionCount: () => this.sessionCount,
+      coldReset: () => {
+        this.#sessions.clear();
+        this.#silentUntilMs = performance.now() + (options.coldResetMs ?? 500);
+      },
+    });
+    this.#sol = new SimulatedSol(options.serial, {
+      port: this.port,
+      isAlive: (session) => this.#sessions.get(session.bmcSessionId) === session,
+      send: (session, payload) => {
+        const to = this.#consoles.get(session);
+        if (to !== undefined) this.#sendInSession(session, PAYLOAD_TYPE.serialOverLan, payload, to);
+      },
+    });
+    this.#commands = buildCommandTable({
+      chassis: this.#chassis,
+      sessions: this.#sessions,
+      sol: this.#sol,
+      management: this.#management,
+      records,
+      setup: this.#setup,
+      setupV15: this.#setupV15,
+      supportsV20: this.#supportsV20,
+      cipherSuites,
+      faults: this.faults,
+    });
     socket.on("message", (datagram, from) => this.#link.receive(() => this.#track(this.#receive(datagram, from))));
     // ICMP errors about a console that went away are not ours to act on.
     socket.on("error", () => {});
@@ -113,7 +179,8 @@ export class BmcSimulator {
 
   /** Starts a BMC. `InvalidArgument` for a user or password IPMI does not allow, and for an address that cannot be had. */
   static async listen(options: BmcSimulatorOptions): Promise<BmcSimulator> {
-    resolveOptions({ ...options, port: options.port || 1 });
+    resolveOptions({ ...options, port: options.port || 1, allowCipherZero: true });
+    const records = new SimulatedRecords(options.content ?? {}, options.address);
     const socket = createSocket(isIPv6(options.address) ? "udp6" : "udp4");
     await new Promise<void>((resolve, reject) => {
       socket.once("error", reject);
@@ -127,12 +194,21 @@ export class BmcSimulator {
       const text = `a simulated BMC cannot listen on ${bmcName(address, options.port ?? 0)}: ${cause.message}`;
       throw new IpmiError("InvalidArgument", text, { address, operation: "listen", cause });
     });
-    return new BmcSimulator(socket, options);
+    return new BmcSimulator(socket, options, records);
   }
 
   /** Active sessions now. */
   get sessionCount(): number {
     return this.#sessions.activeCount;
+  }
+
+  /** Changes the name and the password that log in, as Set User Name and Set User Password do; open sessions stay. */
+  setUserName(name: string): void {
+    this.#account.setUserName(name);
+  }
+
+  setPassword(password: string): void {
+    this.#account.setPassword(password);
   }
 
   /** Stops: the port is free and no callback runs any more when it resolves. */
@@ -143,6 +219,8 @@ export class BmcSimulator {
 
   async #close(): Promise<void> {
     this.#link.close();
+    this.#management.close();
+    this.#sol.close();
     await new Promise<void>((resolve) => this.#socket.close(() => resolve()));
     await this.#chassis.close();
     await Promise.all(this.#running);
@@ -156,16 +234,16 @@ export class BmcSimulator {
   /** Never rejects: a BMC survives whatever is sent to it. */
   async #receive(datagram: Buffer, from: RemoteInfo): Promise<void> {
     this.counters.datagramsReceived += 1;
+    if (performance.now() < this.#silentUntilMs) return;
     try {
       const { messageClass, body } = decodeRmcp(datagram);
       if (messageClass === RMCP_CLASS.asf) {
         const ping = decodePresencePing(body);
         if (ping !== undefined) this.#send(encodePresencePong(ping.tag), from);
       } else if (isSessionV15(body)) {
-        const answer = await this.#answerSessionless(decodeMessage(decodeSessionlessV15(body)));
-        this.#send(encodeRmcp(RMCP_CLASS.ipmi, encodeSessionlessV15(answer)), from);
+        await this.#receiveV15(body, from);
       } else {
-        await this.#receiveV20(decodePacket(body), from);
+        await this.#receiveV20(body, from);
       }
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
@@ -173,36 +251,47 @@ export class BmcSimulator {
     }
   }
 
-  async #receiveV20(packet: ReceivedPacket, from: RemoteInfo): Promise<void> {
-    const { payloadType } = packet;
-    if (payloadType === PAYLOAD_TYPE.ipmi && packet.sessionId === 0) {
-      const payload = await this.#answerSessionless(decodeMessage(packet.payload));
-      this.#sendPlain(PAYLOAD_TYPE.ipmi, payload, from);
-    } else if (isSetup(payloadType) && packet.sessionId === 0) {
-      const reply = this.#setup.answer(payloadType, packet.payload);
+  async #receiveV15(body: Buffer, from: RemoteInfo): Promise<void> {
+    const packet = decodePacketV15(body);
+    if (packet.sessionId === 0) {
+      const answer = await this.#answerSessionless(decodeMessage(decodeSessionlessV15(body)));
+      return this.#send(encodeRmcp(RMCP_CLASS.ipmi, encodeSessionlessV15(answer)), from);
+    }
+    const activated = this.#setupV15.activate(packet);
+    if (activated !== undefined) return this.#send(encodeRmcp(RMCP_CLASS.ipmi, activated), from);
+    await this.#receiveInSession(packet.sessionId, body, from);
+  }
+
+  async #receiveV20(body: Buffer, from: RemoteInfo): Promise<void> {
+    const { payloadType, sessionId, payload } = decodePacket(body);
+    if (!this.#supportsV20) throw new WireError("RMCP+ is not spoken here");
+    if (sessionId !== 0) {
+      await this.#receiveInSession(sessionId, body, from);
+    } else if (payloadType === PAYLOAD_TYPE.ipmi) {
+      this.#sendPlain(PAYLOAD_TYPE.ipmi, await this.#answerSessionless(decodeMessage(payload)), from);
+    } else if (isSetup(payloadType)) {
+      const reply = this.#setup.answer(payloadType, payload);
       if (reply !== undefined) this.#sendPlain(reply.payloadType, reply.payload, from);
-    } else {
-      await this.#receiveInSession(packet, from);
     }
   }
 
-  async #receiveInSession(received: ReceivedPacket, from: RemoteInfo): Promise<void> {
-    const session = this.#sessions.get(received.sessionId);
-    if (session?.keys === undefined) throw new WireError("there is no such session");
-    const packet = unseal(received, session.keys);
-    if (!session.window.accept(packet.sequence)) throw new WireError("the session sequence number is not new");
-    if (session.sequence === 0 && session.last === undefined) this.counters.sessionsOpened += 1;
+  async #receiveInSession(sessionId: number, body: Buffer, from: RemoteInfo): Promise<void> {
+    const session = this.#sessions.get(sessionId);
+    const packet = session?.packets?.open(body);
+    if (session === undefined || packet === undefined) throw new WireError("there is no such session");
+    if (!session.isUsed) this.counters.sessionsOpened += 1;
+    session.isUsed = true;
     session.usedAtMs = performance.now();
+    this.#consoles.set(session, from);
+    if (packet.payloadType === PAYLOAD_TYPE.serialOverLan) return this.#sol.receive(session, packet.payload);
     if (packet.payloadType !== PAYLOAD_TYPE.ipmi) throw new WireError("the payload is not an IPMI message");
-    const payload = await this.#answerOnce(session, packet.payload);
-    session.sequence = nextSequence(session.sequence);
-    const answer = {
-      payloadType: PAYLOAD_TYPE.ipmi,
-      sessionId: session.consoleSessionId,
-      sequence: session.sequence,
-      payload,
-    };
-    this.#send(encodeRmcp(RMCP_CLASS.ipmi, encodeSealedPacket(answer, session.keys)), from);
+    this.#sendInSession(session, PAYLOAD_TYPE.ipmi, await this.#answerOnce(session, packet.payload), from);
+  }
+
+  #sendInSession(session: SimulatedSession, payloadType: number, payload: Buffer, to: RemoteInfo): void {
+    const { packets } = session;
+    if (packets === undefined || (payloadType !== PAYLOAD_TYPE.ipmi && !packets.hasPayloadTypes)) return;
+    this.#send(packets.seal(payloadType, payload), to);
   }
 
   /** A retry (same rqSeq, same bytes) gets the answer of the first copy, even if that is still being worked on. */

@@ -6,7 +6,14 @@ export const BMC_ADDRESS = 0x20;
 export const CONSOLE_ADDRESS = 0x81;
 
 /** Network functions of requests; a response's is one more (table 5-1). */
-export const NET_FN = { chassis: 0x00, application: 0x06 } as const;
+export const NET_FN = {
+  chassis: 0x00,
+  sensorEvent: 0x04,
+  application: 0x06,
+  storage: 0x0a,
+  transport: 0x0c,
+  groupExtension: 0x2c,
+} as const;
 
 /** A request or a response; in a response `data` starts with the completion code. */
 export interface IpmiMessage {

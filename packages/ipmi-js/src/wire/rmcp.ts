@@ -17,9 +17,23 @@ export interface RmcpDatagram {
   readonly body: Buffer;
 }
 
+/** Length of the RMCP header. */
+export const RMCP_HEADER_LENGTH = 4;
+
 /** Puts the four bytes of the RMCP header before `body`. */
 export function encodeRmcp(messageClass: RmcpClass, body: Buffer): Buffer {
-  return Buffer.concat([Buffer.from([VERSION, 0, NO_ACKNOWLEDGE, messageClass]), body]);
+  const datagram = Buffer.allocUnsafe(RMCP_HEADER_LENGTH + body.length);
+  body.copy(datagram, RMCP_HEADER_LENGTH);
+  return writeRmcpHeader(messageClass, datagram);
+}
+
+/** Writes the RMCP header into the first four bytes of `datagram`, which were left for it. */
+export function writeRmcpHeader(messageClass: RmcpClass, datagram: Buffer): Buffer {
+  datagram[0] = VERSION;
+  datagram[1] = 0;
+  datagram[2] = NO_ACKNOWLEDGE;
+  datagram[3] = messageClass;
+  return datagram;
 }
 
 /** Takes the RMCP header off. Acknowledges (class bit 7) and other classes are a {@link WireError}. */

@@ -1,5 +1,5 @@
 // RMCP+ session header, integrity trailer and AES-CBC-128 payloads (IPMI 2.0, tables 13-8 and 13-20, 13.28.4, 13.29).
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { createCipheriv, randomFillSync } from "node:crypto";
 import { isEqualInConstantTime, type SessionKeys } from "../crypto.ts";
 import { requireLength, WireError } from "./wire-error.ts";
 
@@ -22,6 +22,7 @@ const OEM_EXPLICIT = 0x02;
 const NEXT_HEADER = 0x07;
 const HEADER_LENGTH = 12;
 const BLOCK = 16;
+const PAD = Buffer.from([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
 
 export interface SessionPacket {
   readonly payloadType: number;
@@ -47,20 +48,34 @@ export function isSessionV20(body: Buffer): boolean {
 
 /** A packet without integrity and confidentiality: session setup and sessionless commands. */
 export function encodePlainPacket(packet: SessionPacket): Buffer {
-  return Buffer.concat([encodeHeader(packet, packet.payloadType, packet.payload.length), packet.payload]);
+  const bytes = Buffer.allocUnsafe(HEADER_LENGTH + packet.payload.length);
+  writeHeader(bytes, 0, packet, packet.payloadType, packet.payload.length);
+  packet.payload.copy(bytes, HEADER_LENGTH);
+  return bytes;
 }
 
-/** A packet inside a session: payload encrypted, packet signed. `iv` is for tests; random if absent. */
-export function encodeSealedPacket(packet: SessionPacket, keys: SessionKeys, iv: Buffer = randomBytes(BLOCK)): Buffer {
-  const payload = encryptPayload(packet.payload, keys.k2.subarray(0, BLOCK), iv);
-  const header = encodeHeader(packet, packet.payloadType | ENCRYPTED | AUTHENTICATED, payload.length);
+/**
+ * A packet inside a session, encrypted and signed as its cipher suite says, after `headroom` bytes left for the header
+ * before it. `iv` is for tests; random if absent.
+ */
+export function encodeSealedPacket(packet: SessionPacket, keys: SessionKeys, iv?: Buffer, headroom = 0): Buffer {
+  const { isEncrypted, authCodeLength } = keys;
+  const payload = isEncrypted ? encryptPayload(packet.payload, keys, iv) : packet.payload;
+  const type = packet.payloadType | (isEncrypted ? ENCRYPTED : 0) | (authCodeLength > 0 ? AUTHENTICATED : 0);
+  const payloadEnd = headroom + HEADER_LENGTH + payload.length;
   // The pad makes header, payload, pad, pad length and next header a multiple of four.
-  const padLength = -(header.length + payload.length + 2) & 3;
-  const trailer = Buffer.alloc(padLength + 2, 0xff);
-  trailer[padLength] = padLength;
-  trailer[padLength + 1] = NEXT_HEADER;
-  const signed = Buffer.concat([header, payload, trailer]);
-  return Buffer.concat([signed, keys.authCode(signed)]);
+  const padLength = authCodeLength > 0 ? -(HEADER_LENGTH + payload.length + 2) & 3 : 0;
+  const codeStart = authCodeLength > 0 ? payloadEnd + padLength + 2 : payloadEnd;
+  const bytes = Buffer.allocUnsafe(codeStart + authCodeLength);
+  writeHeader(bytes, headroom, packet, type, payload.length);
+  payload.copy(bytes, headroom + HEADER_LENGTH);
+  if (authCodeLength > 0) {
+    bytes.fill(0xff, payloadEnd, codeStart - 2);
+    bytes[codeStart - 2] = padLength;
+    bytes[codeStart - 1] = NEXT_HEADER;
+    keys.authCode(bytes.subarray(headroom, codeStart)).copy(bytes, codeStart);
+  }
+  return bytes;
 }
 
 /** Reads the header; the trailer is neither checked nor removed from `bytes`. */
@@ -84,44 +99,64 @@ export function decodePacket(bytes: Buffer): ReceivedPacket {
 
 /**
  * Checks the integrity code, then decrypts. In that order: nothing unsigned is ever decrypted, so that the padding
- * tells an attacker nothing. A packet that is not both signed and encrypted is a {@link WireError}.
+ * tells an attacker nothing. A packet not signed or not encrypted as its cipher suite says is a {@link WireError}.
  */
 export function unseal(packet: ReceivedPacket, keys: SessionKeys): SessionPacket {
-  if (!packet.isAuthenticated || !packet.isEncrypted) throw new WireError("the packet is not signed and encrypted");
-  const codeStart = packet.bytes.length - keys.authCodeLength;
-  if (codeStart < HEADER_LENGTH + packet.payload.length + 2) throw new WireError("the integrity trailer is cut short");
-  const expected = keys.authCode(packet.bytes.subarray(0, codeStart));
-  if (!isEqualInConstantTime(expected, packet.bytes.subarray(codeStart)))
-    throw new WireError("the integrity code is wrong");
-  const { payloadType, sessionId, sequence } = packet;
-  return { payloadType, sessionId, sequence, payload: decryptPayload(packet.payload, keys.k2.subarray(0, BLOCK)) };
+  const { bytes, payload, payloadType, sessionId, sequence } = packet;
+  const { authCodeLength, isEncrypted } = keys;
+  if (packet.isAuthenticated !== authCodeLength > 0 || packet.isEncrypted !== isEncrypted)
+    throw new WireError("the packet is not signed and encrypted as the cipher suite says");
+  if (authCodeLength > 0) {
+    const codeStart = bytes.length - authCodeLength;
+    if (codeStart < HEADER_LENGTH + payload.length + 2) throw new WireError("the integrity trailer is cut short");
+    if (!isEqualInConstantTime(keys.authCode(bytes.subarray(0, codeStart)), bytes.subarray(codeStart)))
+      throw new WireError("the integrity code is wrong");
+  }
+  return { payloadType, sessionId, sequence, payload: isEncrypted ? decryptPayload(payload, keys) : payload };
 }
 
-function encodeHeader(packet: SessionPacket, type: number, payloadLength: number): Buffer {
-  const header = Buffer.alloc(HEADER_LENGTH);
-  header[0] = RMCP_PLUS;
-  header[1] = type;
-  header.writeUInt32LE(packet.sessionId, 2);
-  header.writeUInt32LE(packet.sequence, 6);
-  header.writeUInt16LE(payloadLength, 10);
-  return header;
+function writeHeader(bytes: Buffer, at: number, packet: SessionPacket, type: number, payloadLength: number): void {
+  bytes[at] = RMCP_PLUS;
+  bytes[at + 1] = type;
+  bytes.writeUInt32LE(packet.sessionId, at + 2);
+  bytes.writeUInt32LE(packet.sequence, at + 6);
+  bytes.writeUInt16LE(payloadLength, at + 10);
 }
 
 /** IV, then AES-CBC over data, pad 01h 02h ..., and the pad's length (13.29.2). */
-function encryptPayload(data: Buffer, key: Buffer, iv: Buffer): Buffer {
+function encryptPayload(data: Buffer, keys: SessionKeys, iv: Buffer | undefined): Buffer {
   const padLength = -(data.length + 1) & (BLOCK - 1);
-  const pad = Buffer.from(Array.from({ length: padLength + 1 }, (_, i) => (i < padLength ? i + 1 : padLength)));
-  const cipher = createCipheriv("aes-128-cbc", key, iv).setAutoPadding(false);
-  return Buffer.concat([iv, cipher.update(data), cipher.update(pad), cipher.final()]);
+  const clear = Buffer.allocUnsafe(BLOCK + data.length + padLength + 1);
+  data.copy(clear, BLOCK);
+  PAD.copy(clear, BLOCK + data.length, 0, padLength);
+  clear[clear.length - 1] = padLength;
+  if (iv !== undefined) {
+    const cipher = createCipheriv("aes-128-cbc", keys.k2.subarray(0, BLOCK), iv).setAutoPadding(false);
+    return Buffer.concat([iv, cipher.update(clear.subarray(BLOCK))]);
+  }
+  randomBlock().copy(clear);
+  return keys.encrypt(clear);
 }
 
-function decryptPayload(payload: Buffer, key: Buffer): Buffer {
+function decryptPayload(payload: Buffer, keys: SessionKeys): Buffer {
   if (payload.length < 2 * BLOCK || payload.length % BLOCK !== 0) {
     throw new WireError(`an encrypted payload of ${payload.length} bytes is no whole number of blocks`);
   }
-  const decipher = createDecipheriv("aes-128-cbc", key, payload.subarray(0, BLOCK)).setAutoPadding(false);
-  const clear = Buffer.concat([decipher.update(payload.subarray(BLOCK)), decipher.final()]);
+  const clear = keys.decrypt(payload);
   const padLength = clear.readUInt8(clear.length - 1);
   if (padLength >= clear.length) throw new WireError("the confidentiality pad is longer than the payload");
   return clear.subarray(0, clear.length - 1 - padLength);
+}
+
+/** Random bytes are fetched for many packets at once: a system call for each costs more than its AES. */
+const POOL = Buffer.alloc(256 * BLOCK);
+let poolAt = POOL.length;
+
+function randomBlock(): Buffer {
+  if (poolAt === POOL.length) {
+    randomFillSync(POOL);
+    poolAt = 0;
+  }
+  poolAt += BLOCK;
+  return POOL.subarray(poolAt - BLOCK, poolAt);
 }

@@ -33,13 +33,13 @@ esac
 exit 0
 `;
 
-const EMULATION = `mc_setbmc 0x20
+const emulation = (records: string) => `mc_setbmc 0x20
 mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr
 sel_enable 0x20 1000 0x0a
-mc_enable 0x20
+${records}mc_enable 0x20
 `;
 
-const lanConf = (folder: string, port: number) => `name "test"
+const lanConf = (folder: string, port: number, more: string) => `name "test"
 set_working_mc 0x20
   startlan 1
     addr ${ADDRESS} ${port}
@@ -53,6 +53,7 @@ set_working_mc 0x20
   chassis_control "${folder}/chassis.sh"
   user 1 true "" "test" user 10 none md2 md5 straight
   user 2 true "admin" "secret" admin 10 none md2 md5 straight
+${more}
 `;
 
 async function freePort(): Promise<number> {
@@ -82,14 +83,14 @@ async function end(child: ChildProcess): Promise<void> {
   await exited;
 }
 
-/** A running ipmi_sim; its user is admin with the password secret. */
-export async function startIpmiSim(): Promise<BmcUnderTest> {
+/** A running ipmi_sim; its user is admin with the password secret. `more`: further lines of its lan.conf. */
+export async function startIpmiSim(more = "", records = ""): Promise<BmcUnderTest> {
   const folder = await mkdtemp(join(tmpdir(), "ipmi-sim-"));
   const port = await freePort();
   await mkdir(join(folder, "state"));
   await writeFile(join(folder, "chassis.sh"), CHASSIS_SCRIPT, { mode: 0o755 });
-  await writeFile(join(folder, "lan.conf"), lanConf(folder, port));
-  await writeFile(join(folder, "sim.emu"), EMULATION);
+  await writeFile(join(folder, "lan.conf"), lanConf(folder, port, more));
+  await writeFile(join(folder, "sim.emu"), emulation(records));
   await writeFile(join(folder, "power"), "0\n");
   await writeFile(join(folder, "boot"), "none\n");
   let child = await launch(folder, port);

@@ -1,0 +1,102 @@
+// The recording of one instance's console: open, write down, and open again when it was lost, until it is stopped.
+import type { Clock } from "../../lib/clock.ts";
+import { BaremetalError, describeError } from "../../lib/errors.ts";
+import type { PowerTarget } from "../power/power-control.ts";
+import type { ConsoleLog } from "./console-log.ts";
+import type { SerialLine, SerialLines } from "./serial-lines.ts";
+
+export interface RecordingOptions {
+  /** The node as it is now; undefined when it carries the instance no more. */
+  readonly node: () => Promise<PowerTarget | undefined>;
+  readonly lines: SerialLines;
+  readonly log: ConsoleLog;
+  readonly clock: Clock;
+  /** End somebody else's use of the console at the first opening: the machine has a new tenant. */
+  readonly takeOver: boolean;
+  /** Told once for each change: why nothing is recorded, or that it is again. */
+  readonly note: (text: string) => Promise<void>;
+}
+
+const FIRST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 60_000;
+/** A BMC that has no Serial over LAN may be given one by its operator. */
+const UNSUPPORTED_PAUSE_MS = 300_000;
+
+/** A task of its own; `stop` ends it and waits. */
+export class Recording {
+  /** Resolves when the console is open, or was found not to open. */
+  readonly tried: Promise<void>;
+  readonly #options: RecordingOptions;
+  readonly #stop = new AbortController();
+  readonly #task: Promise<void>;
+  #isTried: () => void = () => {};
+  #problem: string | undefined;
+
+  constructor(options: RecordingOptions) {
+    this.#options = options;
+    this.tried = new Promise((resolve) => {
+      this.#isTried = resolve;
+    });
+    this.#task = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#task;
+  }
+
+  /** Never rejects. */
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    const { clock } = this.#options;
+    let takeOver = this.#options.takeOver;
+    let pauseMs = FIRST_PAUSE_MS;
+    while (!signal.aborted) {
+      let openedAt: number | undefined;
+      let waitMs = pauseMs;
+      try {
+        const node = await this.#options.node();
+        if (node === undefined || signal.aborted) break;
+        const line = await this.#options.lines.open(node, { takeOver, signal });
+        takeOver = false;
+        openedAt = clock.now();
+        await this.#record(line);
+      } catch (error) {
+        if (signal.aborted) break;
+        if (isUnsupported(error)) waitMs = UNSUPPORTED_PAUSE_MS;
+        await this.#tellProblem(describeError(error));
+      }
+      this.#isTried();
+      await clock.sleep(waitMs, signal).catch(() => {});
+      const wasOpenLong = openedAt !== undefined && clock.now() - openedAt > LONGEST_PAUSE_MS;
+      pauseMs = wasOpenLong ? FIRST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, pauseMs * 2);
+    }
+    this.#isTried();
+  }
+
+  async #record(line: SerialLine): Promise<void> {
+    const close = (): void => void line.close();
+    this.#stop.signal.addEventListener("abort", close, { once: true });
+    try {
+      if (this.#stop.signal.aborted) return;
+      this.#isTried();
+      if (this.#problem !== undefined) await this.#options.note("the serial console is recorded again");
+      this.#problem = undefined;
+      for await (const piece of line.output) await this.#options.log.append(piece);
+    } finally {
+      this.#stop.signal.removeEventListener("abort", close);
+      await line.close();
+    }
+  }
+
+  /** Once, however often it fails: what differs in the text of the same trouble is its time. */
+  async #tellProblem(text: string): Promise<void> {
+    const isNew = this.#problem === undefined;
+    this.#problem = text;
+    if (isNew) await this.#options.note(`the serial console is not recorded: ${text}`);
+  }
+}
+
+function isUnsupported(error: unknown): boolean {
+  return error instanceof BaremetalError && error.data.isUnsupported === true;
+}

@@ -1,0 +1,81 @@
+// ipmi-js sel: the system event log.
+import type { SelInfo } from "../commands/get-sel-info.ts";
+import { clearSel, readSel, readSelInfo } from "../read-sel.ts";
+import type { SelRecord, SelTimestamp } from "../records/sel-record.ts";
+import { type CliCommand, oneOf, parseCommand, parseCount } from "./arguments.ts";
+import { type FleetMember, type FleetPlan, type Report, runFleet } from "./fleet.ts";
+import { counted, formatFields, formatTable, formatTime } from "./output.ts";
+import { UsageError } from "./usage-error.ts";
+
+const HELP = `ipmi-js sel: the system event log.
+
+Usage: ipmi-js sel [list|info|clear] [--last N] -H BMCS [options]
+
+  list    the events, oldest first (the default): record id, time (UTC), what happened
+  info    how many events, free space, last change, whether events were lost
+  clear   erase the log, and wait until it is done
+
+      --last N   list the newest N only`;
+
+const OPTIONS = { last: { type: "string" } } as const;
+const NEVER = 0xffffffff;
+/** Smaller times count from the start of the BMC (37.1). */
+const FIRST_REAL_TIME = 0x20000000;
+
+function timeText(timestamp: SelTimestamp | undefined): string {
+  if (timestamp?.time !== undefined) return formatTime(timestamp.time);
+  if (timestamp === undefined || timestamp.seconds === NEVER) return "-";
+  return `BMC start + ${timestamp.seconds} s`;
+}
+
+function infoTime(seconds: number): string {
+  if (seconds === NEVER) return "never";
+  return timeText({ seconds, time: seconds < FIRST_REAL_TIME ? undefined : new Date(seconds * 1000) });
+}
+
+const timestampOf = (record: SelRecord) => (record.kind === "event" ? record : record.timestamp);
+
+async function list({ bmc, limits, longLimits }: FleetMember, last: number | undefined): Promise<Report> {
+  const { entryCount } = await readSelInfo(bmc, limits);
+  const all = entryCount === 0 ? [] : await readSel(bmc, longLimits);
+  const records = last === undefined ? all : all.slice(-last);
+  const rows = records.map((record) => [String(record.id).padStart(5), timeText(timestampOf(record)), record.text]);
+  return { result: { records }, lines: rows.length === 0 ? ["the log is empty"] : formatTable(rows) };
+}
+
+function showInfo(info: SelInfo): Report {
+  const lines = formatFields([
+    ["entries", String(info.entryCount)],
+    ["free", info.freeBytes === 0xffff ? "65535 bytes or more" : counted(info.freeBytes, "byte")],
+    ["last event", infoTime(info.lastAdditionSeconds)],
+    ["last cleared", infoTime(info.lastEraseSeconds)],
+    ["events lost", info.hasOverflowed ? "YES, the log was full" : "no"],
+  ]);
+  return { result: { ...info }, lines };
+}
+
+async function clear({ bmc, limits, longLimits }: FleetMember): Promise<Report> {
+  const { entryCount } = await readSelInfo(bmc, limits);
+  await clearSel(bmc, longLimits);
+  return { result: { cleared: true, entries: entryCount }, lines: [`cleared; it had ${counted(entryCount, "event")}`] };
+}
+
+function planOf(words: readonly string[], lastText: string | undefined): FleetPlan {
+  const verb = oneOf("sel", words, ["list", "info", "clear"]) ?? "list";
+  const last = lastText === undefined ? undefined : parseCount(lastText, "--last");
+  if (verb !== "list" && last !== undefined) throw new UsageError("--last goes with list");
+  if (verb === "list") return { isLong: true, run: (member) => list(member, last) };
+  if (verb === "info")
+    return { isLong: true, run: async ({ bmc, limits }) => showInfo(await readSelInfo(bmc, limits)) };
+  return { harm: "erase the event logs of", isLong: true, run: clear };
+}
+
+export const sel: CliCommand = {
+  name: "sel",
+  summary: "the system event log: list, info, clear",
+  help: HELP,
+  run: async (args, signal) => {
+    const { values, positionals } = parseCommand(args, OPTIONS);
+    return runFleet("sel", values, planOf(positionals, values.last), signal);
+  },
+};

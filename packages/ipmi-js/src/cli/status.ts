@@ -1,0 +1,74 @@
+// ipmi-js status: power, faults, restart cause and firmware at a glance.
+import type { ChassisStatus } from "../commands/get-chassis-status.ts";
+import type { DeviceId } from "../commands/get-device-id.ts";
+import { getSystemRestartCause, type SystemRestartCauseName } from "../commands/get-system-restart-cause.ts";
+import { isIpmiError } from "../errors.ts";
+import { type CliCommand, noWords, parseCommand } from "./arguments.ts";
+import { type FleetMember, type Report, runFleet } from "./fleet.ts";
+import { formatFields, formatRow } from "./output.ts";
+import { vendorName } from "./vendors.ts";
+
+const HELP = `ipmi-js status: power, faults, the cause of the last start, and firmware.
+
+Usage: ipmi-js status -H BMCS [options]
+
+One BMC is shown line by line, several are a table. "-": the BMC does not say.
+
+  faults          overload, power fault, control fault (the BMC could not switch as told), or none
+  restart cause   why the machine started last
+  restore         what the machine does when the mains come back`;
+
+const COLUMNS = ["POWER", "FAULTS", "RESTART CAUSE", "RESTORE", "FIRMWARE", "IPMI", "VENDOR"];
+/** Rows are printed as they come, so that a column cannot wait for its longest cell. */
+const WIDTHS = [5, 12, 23, 10, 8, 4, 0];
+
+export function faultsOf(status: ChassisStatus): string[] {
+  const faults: string[] = [];
+  if (status.hasPowerOverload) faults.push("overload");
+  if (status.hasPowerFault) faults.push("power fault");
+  if (status.hasPowerControlFault) faults.push("control fault");
+  return faults;
+}
+
+/** Undefined from BMCs that do not have the command. */
+async function restartCause({ bmc, limits }: FleetMember): Promise<SystemRestartCauseName | undefined> {
+  try {
+    return (await bmc.execute(getSystemRestartCause, undefined, limits)).cause;
+  } catch (error) {
+    if (!isIpmiError(error, "CompletionCode")) throw error;
+    return undefined;
+  }
+}
+
+function firmwareOf({ firmwareRevision, isAvailable }: DeviceId): string {
+  return isAvailable ? firmwareRevision : `${firmwareRevision} (starting or updating)`;
+}
+
+async function show(member: FleetMember): Promise<Report> {
+  const { bmc, limits, isAlone } = member;
+  const status = await bmc.getChassisStatus(limits);
+  const cause = await restartCause(member);
+  const device = await bmc.getDeviceId(limits);
+  const power = status.isPowerOn ? "on" : "off";
+  const faults = faultsOf(status);
+  const shown = faults.length === 0 ? "none" : faults.join(", ");
+  const { manufacturerId, productId, ipmiVersion } = device;
+  const result = { power, faults, restartCause: cause, powerRestorePolicy: status.powerRestorePolicy, device };
+  const common = [power, shown, cause ?? "-", status.powerRestorePolicy, firmwareOf(device), ipmiVersion];
+  const vendor = `${vendorName(manufacturerId)}, product ${productId}`;
+  if (!isAlone) return { result, lines: [formatRow([...common, vendor], WIDTHS)] };
+  const names = ["power", "faults", "restart cause", "restore", "firmware", "IPMI"];
+  const fields = [...names.map((name, index) => [name, common[index]] as const), ["vendor", vendor] as const];
+  return { result, lines: formatFields(fields) };
+}
+
+export const status: CliCommand = {
+  name: "status",
+  summary: "power, faults, restart cause and firmware at a glance",
+  help: HELP,
+  run: async (args, signal) => {
+    const { values, positionals } = parseCommand(args, {});
+    noWords("status", positionals);
+    return runFleet("status", values, { header: formatRow(COLUMNS, WIDTHS), run: show }, signal);
+  },
+};

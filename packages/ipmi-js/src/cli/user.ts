@@ -1,0 +1,110 @@
+// ipmi-js user: the users of the BMC, and their passwords.
+import { PRIVILEGE_LEVEL } from "../commands/command.ts";
+import { setUserPassword } from "../commands/set-user-password.ts";
+import { NO_ACCESS } from "../commands/user-access.ts";
+import { IpmiError } from "../errors.ts";
+import { listUsers, type User } from "../set-user.ts";
+import { type CliCommand, noWords, parseCommand } from "./arguments.ts";
+import { readSecret } from "./credentials.ts";
+import { type FleetMember, type FleetPlan, type Report, runFleet } from "./fleet.ts";
+import { formatTable } from "./output.ts";
+import { UsageError } from "./usage-error.ts";
+
+const HELP = `ipmi-js user: the users of the BMC, and their passwords.
+
+Usage: ipmi-js user [list] -H BMCS [options]
+       ipmi-js user set-password NAME|ID [--new-password-file FILE] -H BMCS [options]
+
+  list           the users with a name or with access: id, name, privilege, whether enabled (the default)
+  set-password   gives a user a new password, the same on all BMCs, and asks each BMC whether it has it now
+
+      --new-password-file FILE   the new password is the first line of FILE; without it IPMI_NEW_PASSWORD of the
+                                 environment, or it is asked for twice on a terminal. 1 to 20 bytes; up to 16 it is set
+                                 in the form that IPMI 1.5 can use too`;
+
+const OPTIONS = { "new-password-file": { type: "string" } } as const;
+const SHORT_BYTES = 16;
+const MOST_BYTES = 20;
+const MAX_USER_ID = 63;
+
+function privilegeName(limit: number): string {
+  if (limit === NO_ACCESS) return "no access";
+  return Object.entries(PRIVILEGE_LEVEL).find(([, level]) => level === limit)?.[0] ?? String(limit);
+}
+
+async function list({ bmc, longLimits }: FleetMember): Promise<Report> {
+  const all = await listUsers(bmc, undefined, longLimits);
+  const users = all.filter(({ name, access }) => name !== "" || access.status === "enabled");
+  const rows = users.map(({ userId, name, access }) => [
+    String(userId).padStart(2),
+    name === "" ? "(no name)" : name,
+    privilegeName(access.privilegeLimit),
+    access.status === "unspecified" ? "" : access.status,
+  ]);
+  return { result: { users }, lines: rows.length === 0 ? ["no users"] : formatTable(rows) };
+}
+
+/** A number is an id, everything else a name. */
+async function findUser({ bmc, longLimits }: FleetMember, who: string): Promise<Pick<User, "userId" | "name">> {
+  if (/^\d+$/.test(who)) return { userId: Number(who), name: "" };
+  const users = await listUsers(bmc, undefined, longLimits);
+  const found = users.find(({ name }) => name === who);
+  if (found === undefined) {
+    const text = `${bmc.address} has no user ${who}; "ipmi-js user list" shows those it has`;
+    throw new IpmiError("NoSuchUser", text, { address: bmc.address, operation: "user set-password" });
+  }
+  return found;
+}
+
+async function setPassword(member: FleetMember, who: string, password: Buffer): Promise<Report> {
+  const { bmc, limits } = member;
+  const { userId, name } = await findUser(member, who);
+  const size = password.length > SHORT_BYTES ? MOST_BYTES : SHORT_BYTES;
+  await bmc.execute(setUserPassword, { userId, operation: "set", password, size }, limits);
+  await bmc.execute(setUserPassword, { userId, operation: "test", password, size }, limits);
+  const shown = name === "" ? `user ${userId}` : `user ${userId} (${name})`;
+  return { result: { userId, passwordSet: true }, lines: [`${shown} has the new password`] };
+}
+
+async function readNewPassword(file: string | undefined, signal: AbortSignal): Promise<Buffer> {
+  const [option, variable] = ["--new-password-file", "IPMI_NEW_PASSWORD"];
+  const text = await readSecret(file, option, variable, "New password: ", signal);
+  const isAsked = file === undefined && process.env[variable] === undefined;
+  if (isAsked && text !== (await readSecret(file, option, variable, "New password again: ", signal)))
+    throw new UsageError("the two passwords differ; nothing was done");
+  const password = Buffer.from(text);
+  if (password.length < 1 || password.length > MOST_BYTES || password.includes(0))
+    throw new UsageError(
+      `the new password has ${password.length} bytes; IPMI allows 1 to ${MOST_BYTES}, none of them 0`,
+    );
+  return password;
+}
+
+async function planOf(words: readonly string[], file: string | undefined, signal: AbortSignal): Promise<FleetPlan> {
+  const [verb = "list", who, ...more] = words;
+  if (verb === "list") {
+    noWords("user list", words.slice(1));
+    return { isLong: true, run: list };
+  }
+  if (verb !== "set-password") throw new UsageError(`user takes list | set-password, not "${verb}"`);
+  if (who === undefined || more.length > 0)
+    throw new UsageError("user set-password takes one word, the user's name or id; the password never stands here");
+  if (/^\d+$/.test(who) && (Number(who) < 1 || Number(who) > MAX_USER_ID))
+    throw new UsageError(`a user id is a number from 1 to ${MAX_USER_ID}, not ${who}`);
+  const password = await readNewPassword(file, signal);
+  return {
+    harm: `set the password of user ${who} on`,
+    isLong: true,
+    run: (member) => setPassword(member, who, password),
+  };
+}
+
+export const user: CliCommand = {
+  name: "user",
+  summary: "users of the BMC, and their passwords",
+  help: HELP,
+  run: async (args, signal) => {
+    const { values, positionals } = parseCommand(args, OPTIONS);
+    return runFleet("user", values, await planOf(positionals, values["new-password-file"], signal), signal);
+  },
+};

@@ -1,0 +1,119 @@
+// A user of the BMC as a whole: name, password, privilege, enabled; and the list of all users (IPMI 2.0, 22.26 to 22.30).
+import type { OperationOptions } from "./budget.ts";
+import { PRESENT_CHANNEL, PRIVILEGE_LEVEL, type PrivilegeLevel } from "./commands/command.ts";
+import type { CommandRunner } from "./commands/command-runner.ts";
+import {
+  PASSWORD_TEST_FAILED,
+  type PasswordSize,
+  setUserPassword,
+  WRONG_PASSWORD_SIZE,
+} from "./commands/set-user-password.ts";
+import { getUserAccess, setUserAccess, type UserAccess } from "./commands/user-access.ts";
+import { getUserName, setUserName, USER_NAME_BYTES } from "./commands/user-name.ts";
+import { IpmiError, isIpmiError } from "./errors.ts";
+import { Walk } from "./walk.ts";
+
+/** A user as {@link setUser} makes it. */
+export interface UserSettings {
+  /** 1 to 63. 1 is the user without a name on most BMCs. */
+  readonly userId: number;
+  /** 1 to 16 bytes. */
+  readonly name: string;
+  /** 1 to 20 bytes. */
+  readonly password: string;
+  /** Highest privilege on the channel. */
+  readonly privilege: PrivilegeLevel;
+  /** Default: the channel the session is on. */
+  readonly channel?: number;
+  /** The form the password is stored in. Default 16 bytes where it fits, which IPMI 1.5 can use too, else 20. */
+  readonly passwordSize?: PasswordSize;
+}
+
+/** A user slot of the BMC. */
+export interface User {
+  readonly userId: number;
+  readonly name: string;
+  readonly access: UserAccess;
+}
+
+const LONGEST_PASSWORD = 20;
+const MAX_USER_ID = 63;
+const OPERATION = "set a user";
+
+/**
+ * Sets up a user, or gives one a new password: the way to rotate credentials. A slot of another name is disabled first;
+ * then name, password, a test of the password, rights, and last of all enabled, so that no half-made user can log in. A user
+ * that keeps its name is never disabled, as it may be the one that is logged in. Errors are those of the step that
+ * failed, `CompletionCode` 80h if the BMC took the password and has another. Sessions that are open stay open.
+ */
+export async function setUser(
+  runner: CommandRunner,
+  settings: UserSettings,
+  options: OperationOptions = {},
+): Promise<void> {
+  const { userId, name, privilege, channel = PRESENT_CHANNEL } = settings;
+  const password = Buffer.from(settings.password);
+  requireValid(runner, settings, password);
+  const size = settings.passwordSize ?? (password.length > 16 ? 20 : 16);
+  const walk = new Walk(runner, OPERATION, options);
+  // Trap: BMCs refuse to say the name of a slot that has none, to disable one, and to set the name a slot has already.
+  const known = await unlessRefused(walk.run(getUserName, { userId }));
+  if (known?.name !== name) {
+    await unlessRefused(walk.run(setUserPassword, { userId, operation: "disable" }));
+    await walk.run(setUserName, { userId, name });
+  }
+  await walk.run(setUserPassword, { userId, operation: "set", password, size });
+  await unlessRefused(
+    walk.run(setUserPassword, { userId, operation: "test", password, size }),
+    PASSWORD_TEST_FAILED,
+    WRONG_PASSWORD_SIZE,
+  );
+  const rights = { isRestrictedToCallback: false, hasLinkAuthentication: false, hasIpmiMessaging: true };
+  await walk.run(setUserAccess, { channel, userId, privilegeLimit: PRIVILEGE_LEVEL[privilege], rights });
+  await walk.run(setUserPassword, { userId, operation: "enable" });
+}
+
+/** All user slots of the BMC with their rights on `channel`, by default the one the session is on. */
+export async function listUsers(
+  runner: CommandRunner,
+  channel: number = PRESENT_CHANNEL,
+  options: OperationOptions = {},
+): Promise<User[]> {
+  const walk = new Walk(runner, "list the users", options);
+  const users: User[] = [];
+  let last = 1;
+  for (let userId = 1; userId <= last; userId += 1) {
+    const access = await walk.run(getUserAccess, { channel, userId });
+    if (userId === 1) last = Math.min(access.maxUserIds, MAX_USER_ID);
+    const named = await unlessRefused(walk.run(getUserName, { userId }));
+    users.push({ userId, name: named?.name ?? "", access });
+  }
+  return users;
+}
+
+/** Undefined for a refusal, other than by one of `codes`. */
+async function unlessRefused<T>(work: Promise<T>, ...codes: readonly number[]): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!isIpmiError(error, "CompletionCode") || codes.includes(error.completionCode ?? 0)) throw error;
+    return undefined;
+  }
+}
+
+function requireValid({ address }: CommandRunner, settings: UserSettings, password: Buffer): void {
+  const { userId, name, passwordSize = LONGEST_PASSWORD } = settings;
+  const refuse = (text: string): never => {
+    throw new IpmiError("InvalidArgument", text, { address, operation: OPERATION });
+  };
+  if (!Number.isInteger(userId) || userId < 1 || userId > MAX_USER_ID) {
+    refuse(`a user id is a number from 1 to ${MAX_USER_ID}, not ${userId}`);
+  }
+  const nameBytes = Buffer.from(name);
+  if (nameBytes.length < 1 || nameBytes.length > USER_NAME_BYTES || nameBytes.includes(0)) {
+    refuse(`a user name has 1 to ${USER_NAME_BYTES} bytes and no zero, not ${nameBytes.length}`);
+  }
+  if (password.length < 1 || password.length > passwordSize || password.includes(0)) {
+    refuse(`a password has 1 to ${passwordSize} bytes and no zero, not ${password.length}`);
+  }
+}

@@ -1,0 +1,204 @@
+// One SOL activation: a session of its own, Activate Payload, keep-alive, Deactivate Payload (IPMI 2.0, 24.1, 24.2).
+import { type Budget, pause, remainingMs } from "../budget.ts";
+import { activatePayload, PAYLOAD_ALREADY_ACTIVE } from "../commands/activate-payload.ts";
+import { PRESENT_CHANNEL } from "../commands/command.ts";
+import { deactivatePayload } from "../commands/deactivate-payload.ts";
+import { getDeviceId } from "../commands/get-device-id.ts";
+import { getSolConfiguration } from "../commands/get-sol-configuration.ts";
+import { decodeSolRetry, SOL_PARAMETER } from "../commands/sol-configuration.ts";
+import { CIPHER_SUITES } from "../crypto.ts";
+import { IpmiError, isIpmiError } from "../errors.ts";
+import { abortedError } from "../exchange.ts";
+import { openResolvedSession } from "../open-session.ts";
+import type { ResolvedOptions } from "../options.ts";
+import type { CommandOptions, IpmiSession } from "../session.ts";
+import { PAYLOAD_TYPE } from "../wire/session-v20.ts";
+import { SOL_STATUS } from "../wire/sol.ts";
+import { WireError } from "../wire/wire-error.ts";
+import { charactersOf, SolLink } from "./sol-link.ts";
+import type { SolSender } from "./sol-sender.ts";
+
+/** How one activation is made. */
+export interface SolConnectionOptions {
+  readonly session: ResolvedOptions;
+  readonly sender: SolSender;
+  readonly takeOver: boolean;
+  /** Undefined: what the BMC is configured to do itself. */
+  readonly retryIntervalMs: number | undefined;
+  readonly keepAliveMs: number;
+  room(): number;
+  deliver(data: Buffer): void;
+  onProgress(): void;
+  onStatus(flags: number): void;
+}
+
+/** Why an activation ended: `isTaken` if the BMC said so itself, which it does when another party takes the console. */
+export interface SolEnd {
+  readonly error: IpmiError;
+  readonly isTaken: boolean;
+}
+
+const SOL_PAYLOAD = { payloadType: PAYLOAD_TYPE.serialOverLan, instance: 1 } as const;
+const DEFAULT_RETRY_MS = 500;
+/** What BMCs are configured with ranges from nothing to minutes. */
+const LEAST_RETRY_MS = 50;
+const MOST_RETRY_MS = 2550;
+const ACTIVATIONS = 5;
+const TAKE_OVER_PAUSE_MS = 200;
+const SENDS_BEFORE_LOST = 6;
+const CLOSE_MS = 1000;
+
+/** An active SOL. `ended` resolves when it is lost, and never rejects. */
+export class SolConnection {
+  readonly ended: Promise<SolEnd>;
+  readonly #session: IpmiSession;
+  readonly #link: SolLink;
+  readonly #keepAliveTimer: NodeJS.Timeout;
+  #isAsking = false;
+  #end: (end: SolEnd) => void = () => {};
+
+  private constructor(session: IpmiSession, retryIntervalMs: number, options: SolConnectionOptions) {
+    this.#session = session;
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    const { sender, room, deliver, onProgress, onStatus } = options;
+    this.#link = new SolLink({
+      ...{ sender, retryIntervalMs, room, deliver, onProgress },
+      send: (payload) => session.sendPayload(SOL_PAYLOAD.payloadType, payload),
+      onStatus: (flags) => {
+        onStatus(flags);
+        if ((flags & SOL_STATUS.deactivated) !== 0) this.#lost("the BMC has deactivated Serial over LAN", true);
+      },
+      onSilence: () => this.#lost("the BMC does not acknowledge our characters any more", false),
+    });
+    session.onPayload(SOL_PAYLOAD.payloadType, (payload) => this.#link.receive(payload));
+    this.#keepAliveTimer = setInterval(() => void this.#keepAlive(), options.keepAliveMs);
+  }
+
+  /** Opens a session and activates SOL in it, within `budget`. `ConsoleInUse` if another session has it. */
+  static async open(options: SolConnectionOptions, budget: Budget): Promise<SolConnection> {
+    const session = await openResolvedSession(options.session, budget);
+    let connection: SolConnection | undefined;
+    try {
+      const retryIntervalMs = options.retryIntervalMs ?? (await configuredRetryMs(session, budget));
+      options.sender.restart();
+      // Before the activation: the machine's characters may come ahead of its response.
+      connection = new SolConnection(session, retryIntervalMs, options);
+      connection.#link.start(await activate(session, options.takeOver, budget));
+      return connection;
+    } catch (error) {
+      connection?.stop();
+      await session.abandon();
+      throw error;
+    }
+  }
+
+  /** Characters or a break were queued. */
+  pump(): void {
+    this.#link.pump();
+  }
+
+  /** The reader has taken something. */
+  resume(): void {
+    this.#link.resume();
+  }
+
+  /** Stops timers; the session is left as it is. */
+  stop(): void {
+    clearInterval(this.#keepAliveTimer);
+    this.#link.close();
+  }
+
+  /** Gives the console back to the BMC and closes the session. Never throws. */
+  async close(): Promise<void> {
+    this.stop();
+    await this.#session.execute(deactivatePayload, SOL_PAYLOAD, { deadlineMs: CLOSE_MS }).catch(() => undefined);
+    await this.#session.close();
+  }
+
+  /** For a connection that is lost: one Close Session is sent and not waited for. */
+  abandon(): Promise<void> {
+    this.stop();
+    return this.#session.abandon();
+  }
+
+  async #keepAlive(): Promise<void> {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    try {
+      await this.#session.execute(getDeviceId, undefined, { maxSends: SENDS_BEFORE_LOST });
+    } catch (error) {
+      // A refusal is an answer too: the session lives.
+      if (isIpmiError(error, "Timeout")) this.#end({ error, isTaken: false });
+    } finally {
+      this.#isAsking = false;
+    }
+  }
+
+  #lost(text: string, isTaken: boolean): void {
+    const { address, name } = this.#session.peer;
+    const error = new IpmiError("Closed", `the serial console of ${name} is lost: ${text}`, {
+      address,
+      operation: "Serial over LAN",
+    });
+    this.#end({ error, isTaken });
+  }
+}
+
+/** The interval of parameter 4, or a usual one if the BMC does not tell. */
+async function configuredRetryMs(session: IpmiSession, budget: Budget): Promise<number> {
+  const request = { channel: PRESENT_CHANNEL, parameter: SOL_PARAMETER.retry };
+  try {
+    const { data } = await session.execute(getSolConfiguration, request, limits(budget));
+    const { intervalMs } = decodeSolRetry(data);
+    return intervalMs === 0 ? DEFAULT_RETRY_MS : Math.min(MOST_RETRY_MS, Math.max(LEAST_RETRY_MS, intervalMs));
+  } catch (error) {
+    const isUnknown =
+      error instanceof WireError || isIpmiError(error, "CompletionCode") || isIpmiError(error, "Protocol");
+    if (isUnknown || isIpmiError(error, "InsufficientPrivilege")) return DEFAULT_RETRY_MS;
+    throw error;
+  }
+}
+
+/** Activates SOL; returns the characters that a packet to the BMC may hold. */
+async function activate(session: IpmiSession, takeOver: boolean, budget: Budget): Promise<number> {
+  const suite = session.cipherSuite === undefined ? undefined : CIPHER_SUITES.get(session.cipherSuite);
+  if (suite === undefined) throw notV20Error(session);
+  const { confidentiality, integrity } = suite.algorithms;
+  const request = { ...SOL_PAYLOAD, encryption: confidentiality !== 0, authentication: integrity !== 0 };
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const { inboundPayloadBytes } = await session.execute(activatePayload, request, limits(budget));
+      // Trap: the response names a UDP port, often wrongly (bytes swapped, or 623 behind an address translation); SOL stays here.
+      return charactersOf(inboundPayloadBytes);
+    } catch (error) {
+      if (!isIpmiError(error, "CompletionCode") || error.completionCode !== PAYLOAD_ALREADY_ACTIVE) throw error;
+      if (!takeOver || attempt >= ACTIVATIONS) throw inUseError(session, error);
+    }
+    await session.execute(deactivatePayload, SOL_PAYLOAD, limits(budget)).catch((error: unknown) => {
+      // It may have ended by itself just now.
+      if (!isIpmiError(error, "CompletionCode")) throw error;
+    });
+    await pause(TAKE_OVER_PAUSE_MS, budget);
+    if (budget.signal?.aborted) throw abortedError(session.peer, activatePayload.name, budget.signal);
+  }
+}
+
+function notV20Error(session: IpmiSession): IpmiError {
+  const { address, name } = session.peer;
+  const operation = activatePayload.name;
+  return new IpmiError("CipherSuite", `Serial over LAN of ${name} needs an IPMI 2.0 session`, { address, operation });
+}
+
+function inUseError(session: IpmiSession, cause: IpmiError): IpmiError {
+  const { address, name } = session.peer;
+  const text = `the serial console of ${name} is in use by another session; end that one, or take it over`;
+  const { operation, completionCode } = cause;
+  return new IpmiError("ConsoleInUse", text, { address, operation, completionCode, cause });
+}
+
+function limits(budget: Budget): CommandOptions {
+  const left = { deadlineMs: Math.max(1, remainingMs(budget)), maxSends: SENDS_BEFORE_LOST };
+  return budget.signal === undefined ? left : { ...left, signal: budget.signal };
+}
