@@ -62,7 +62,7 @@ function kept(setting: Setting): Promise<Figure[]> {
 function cold(setting: Setting): Promise<Figure[]> {
   const { count, rounds } = setting;
   return withFarm({ ...setting.plan, count }, async (farm) => {
-    const job = { task: "cold", count, parallel: PARALLEL, passes: 1 } as const;
+    const job = { task: "cold", count, parallel: PARALLEL, passes: 3 } as const;
     const contenders = [
       ours(`${OURS}, new sessions`, setting, farm, job),
       ...FANOUTS.map((fanout) => ipmipower(setting, farm, count, Math.min(fanout, count))),

@@ -9,7 +9,7 @@ export interface RecordingOptions {
   /** The node as it is now; undefined when it carries the instance no more. */
   readonly node: () => Promise<PowerTarget | undefined>;
   readonly lines: SerialLines;
-  readonly log: ConsoleLog;
+  readonly log: Pick<ConsoleLog, "append">;
   readonly clock: Clock;
   /** End somebody else's use of the console at the first opening: the machine has a new tenant. */
   readonly takeOver: boolean;
@@ -26,9 +26,10 @@ const UNSUPPORTED_PAUSE_MS = 300_000;
 export class Recording {
   /** Resolves when the console is open, or was found not to open. */
   readonly tried: Promise<void>;
+  /** Resolves when it has ended, by `stop` or since the node carries the instance no more. Never rejects. */
+  readonly ended: Promise<void>;
   readonly #options: RecordingOptions;
   readonly #stop = new AbortController();
-  readonly #task: Promise<void>;
   #isTried: () => void = () => {};
   #problem: string | undefined;
 
@@ -37,12 +38,12 @@ export class Recording {
     this.tried = new Promise((resolve) => {
       this.#isTried = resolve;
     });
-    this.#task = this.#run();
+    this.ended = this.#run();
   }
 
   async stop(): Promise<void> {
     this.#stop.abort();
-    await this.#task;
+    await this.ended;
   }
 
   /** Never rejects. */

@@ -209,6 +209,7 @@ describe("driver on a real database", () => {
       powerState: "power off",
     });
     expect(await readdir(bench.tftpRoot)).to.deep.equal(["pxelinux.cfg"]);
+    expect(bench.consoles.calls.slice(-2)).to.deep.equal([`stop ${instance.uuid}`, `remove ${instance.uuid}`]);
     await bench.driver.destroy(instance);
   });
 

@@ -175,7 +175,7 @@ async function step<T extends { tag: number; status: number; consoleSessionId: n
   { operation, type, answerType, encode, decode, maxSends = SENDS_PER_STEP, waits = 1 }: Step<T>,
 ): Promise<T> {
   const { transport, options, budget, consoleSessionId } = attempt;
-  let tag = randomInt(0, 256);
+  let tag = consoleSessionId & 0xff;
   const tags = new Set<number>();
   const read = (datagram: Buffer): T | undefined => {
     const { body, messageClass } = decodeRmcp(datagram);

@@ -26,8 +26,8 @@ type Listener = (datagram: Buffer) => void;
 export class SharedSockets implements Network {
   readonly #limit: number;
   readonly #sockets = new Map<string, Promise<Socket>>();
-  /** Listeners by `address port`: attempts to open a session with one BMC may overlap. */
-  readonly #listeners = new Map<string, Set<Listener>>();
+  /** The listeners of each transport, by `address port`: attempts to open a session with one BMC may overlap. */
+  readonly #transports = new Map<string, Set<Set<Listener>>>();
   #next = 0;
   #closing: Promise<void> | undefined;
 
@@ -43,6 +43,7 @@ export class SharedSockets implements Network {
     const socket = await this.#socket(isIP(ip) === 6 ? "udp6" : "udp4", address, port);
     const key = keyOf(canonical(ip), port);
     const own = new Set<Listener>();
+    this.#enter(key, own);
     let lastError: string | undefined;
     const note = (error: NodeJS.ErrnoException | null): void => {
       if (error !== null) lastError = error.code ?? error.message;
@@ -58,15 +59,11 @@ export class SharedSockets implements Network {
       },
       subscribe: (listener) => {
         own.add(listener);
-        this.#subscribe(key, listener);
-        return () => {
-          own.delete(listener);
-          this.#unsubscribe(key, listener);
-        };
+        return () => own.delete(listener);
       },
       close: async () => {
-        for (const listener of own) this.#unsubscribe(key, listener);
         own.clear();
+        this.#leave(key, own);
       },
     };
   }
@@ -78,7 +75,7 @@ export class SharedSockets implements Network {
   }
 
   async #close(): Promise<void> {
-    this.#listeners.clear();
+    this.#transports.clear();
     const opened = await Promise.allSettled(this.#sockets.values());
     await Promise.all(
       opened.map(async (result) => {
@@ -131,22 +128,21 @@ export class SharedSockets implements Network {
   }
 
   #receive(datagram: Buffer, from: RemoteInfo): void {
-    const listeners = this.#listeners.get(keyOf(from.address, from.port));
-    if (listeners === undefined) return;
-    if (listeners.size === 1) for (const listener of listeners) listener(datagram);
-    else for (const listener of [...listeners]) listener(datagram);
+    const transports = this.#transports.get(keyOf(from.address, from.port));
+    // What is subscribed while a datagram is handed out waits for the next one.
+    for (const listeners of transports ?? []) for (const listener of [...listeners]) listener(datagram);
   }
 
-  #subscribe(key: string, listener: Listener): void {
-    const listeners = this.#listeners.get(key);
-    if (listeners === undefined) this.#listeners.set(key, new Set([listener]));
-    else listeners.add(listener);
+  #enter(key: string, listeners: Set<Listener>): void {
+    const transports = this.#transports.get(key);
+    if (transports === undefined) this.#transports.set(key, new Set([listeners]));
+    else transports.add(listeners);
   }
 
-  #unsubscribe(key: string, listener: Listener): void {
-    const listeners = this.#listeners.get(key);
-    listeners?.delete(listener);
-    if (listeners?.size === 0) this.#listeners.delete(key);
+  #leave(key: string, listeners: Set<Listener>): void {
+    const transports = this.#transports.get(key);
+    transports?.delete(listeners);
+    if (transports?.size === 0) this.#transports.delete(key);
   }
 }
 

@@ -37,7 +37,8 @@ const COMMON_OPTIONS = {
 /** Explains {@link COMMON_OPTIONS}. */
 export const COMMON_HELP = `Which BMCs:
   -H, --host BMCS            bmc7 | bmc7:6230 | [fe80::1]:623 | bmc[01-40,45].rack7 | 10.0.0.[1-250] | lists of these with
-                             commas | @FILE (one in a line, # begins a remark) | - (standard input); may be repeated
+                             commas | @FILE (one in a line, # begins a remark) | - (standard input); may be repeated.
+                             Shells know brackets too: put them in quotes
   -p, --port PORT            UDP port of those that are named without one (default 623)
       --fanout N             BMCs asked at the same time (default 256)
       --unordered            print each answer as it comes; without it they come in the order of -H

@@ -8,7 +8,7 @@ import { confirm } from "./confirm.ts";
 import { type Credentials, readCredentials } from "./credentials.ts";
 import { codeOf, explain } from "./explain.ts";
 import type { Target } from "./node-range.ts";
-import { counted, note, print, printJsonLine } from "./output.ts";
+import { counted, note, print, printJsonLine, READER_GONE } from "./output.ts";
 
 /** What one BMC had to say. */
 export interface Report {
@@ -163,7 +163,7 @@ class Display {
     const count = this.#targets.length;
     const kinds = [...this.#failures].sort(([, one], [, other]) => other - one);
     const failed = kinds.reduce((sum, [, each]) => sum + each, 0);
-    if (count > 1 && failed + this.#unasked > 0) {
+    if (count > 1 && failed + this.#unasked > 0 && signal.reason !== READER_GONE) {
       const parts = [`${this.#done} of ${counted(count, "BMC")} done`];
       if (failed > 0) parts.push(`${failed} failed (${kinds.map(([code, each]) => `${each} ${code}`).join(", ")})`);
       if (this.#unasked > 0) parts.push(`${this.#unasked} not asked`);

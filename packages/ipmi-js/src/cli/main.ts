@@ -10,7 +10,7 @@ import { identify } from "./identify.ts";
 import { info } from "./info.ts";
 import { lan } from "./lan.ts";
 import { mc } from "./mc.ts";
-import { note, print, printed } from "./output.ts";
+import { note, print, printed, READER_GONE } from "./output.ts";
 import { ping } from "./ping.ts";
 import { power } from "./power.ts";
 import { raw } from "./raw.ts";
@@ -48,8 +48,8 @@ Usage: ipmi-js COMMAND ... -H BMCS -U USER [options]
 
 ${COMMANDS.map(({ name, summary }) => `  ${name.padEnd(10)}${summary}`).join("\n")}
 
-  $ export IPMI_USER=admin IPMI_PASSWORD=...
-  $ ipmi-js status -H bmc[01-40].rack7
+  $ ipmi-js status -U admin -H 'bmc[01-40].rack7'
+  $ ipmi-js power on --wait -U admin --password-file bmc.secret -H @rack7
 
 "ipmi-js COMMAND --help" explains each, "ipmi-js --version" says which one this is.`;
 
@@ -108,7 +108,7 @@ async function runCommand(command: CliCommand, args: readonly string[]): Promise
   // `ipmi-js ... | head -1`: nobody reads on. We end as any Unix command does, without a word and with SIGPIPE's status.
   const onReaderGone = () => {
     ended ??= "SIGPIPE";
-    interrupt.abort();
+    interrupt.abort(READER_GONE);
   };
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") onReaderGone();

@@ -1,5 +1,8 @@
 // What the command prints: results on stdout, everything else on stderr, columns that line up.
 
+/** Why a run ends whose output nobody reads any more: `ipmi-js ... | head -1`. */
+export const READER_GONE = new Error("nobody reads the output any more");
+
 let lastPrint = Promise.resolve();
 
 /** A line for whoever asked; on stdout. What a BMC says may hold terminal commands: control characters become question marks. */

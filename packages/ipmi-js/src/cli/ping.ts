@@ -11,7 +11,7 @@ Usage: ipmi-js ping -H BMCS [--timeout SECONDS]
 
 No answer within ${DEFAULT_TIMEOUT} seconds, unless --timeout says otherwise, is a failure.
 
-  $ ipmi-js ping --timeout 2 -H 10.0.0.[1-250] 2>/dev/null      # which addresses have a BMC`;
+  $ ipmi-js ping --timeout 2 -H '10.0.0.[1-250]' 2>/dev/null      # which addresses have a BMC`;
 
 async function ask({ target, limits }: FleetMember): Promise<Report> {
   const { address, port } = target;

@@ -25,7 +25,7 @@ Usage: ipmi-js power [status|on|off|cycle|reset|soft|diag] [--wait] -H BMCS [opt
 The BMC accepts an action first and does it then: without --wait, "accepted" is all that is known. An action whose
 answer was lost is sent again, so that a cycle or reset may happen twice.
 
-  $ ipmi-js power on --wait -U admin -H bmc[01-03]
+  $ ipmi-js power on --wait -U admin -H 'bmc[01-03]'
   bmc01:  on after 2.1 s
   bmc02:  on after 2.2 s
   bmc03:  on after 2.1 s`;

@@ -29,7 +29,7 @@ function timeText(timestamp: SelTimestamp | undefined): string {
 }
 
 function infoTime(seconds: number): string {
-  if (seconds === NEVER) return "never";
+  if (seconds === NEVER || seconds === 0) return "never";
   return timeText({ seconds, time: seconds < FIRST_REAL_TIME ? undefined : new Date(seconds * 1000) });
 }
 

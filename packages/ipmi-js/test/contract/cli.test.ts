@@ -78,10 +78,13 @@ describe("ipmi-js command", () => {
     machine.isOn = true;
     machine.setPower = (action) => {
       machine.actions.push(action);
-      machine.isOn = false;
+      // The first look still sees it on.
+      setTimeout(() => {
+        machine.isOn = false;
+      }, 700).unref();
       setTimeout(() => {
         machine.isOn = true;
-      }, 1500).unref();
+      }, 2200).unref();
     };
     expect(await run("power", "cycle", "--wait")).to.match(/^on after [1-9]\.\d s\n$/);
     expect(machine.actions).to.deep.equal(["power-cycle"]);
