@@ -31,8 +31,8 @@ import { decodeMessage, encodeMessage } from "../../src/wire/message.ts";
 import { WireError } from "../../src/wire/wire-error.ts";
 import { closeAfterEach } from "../close-after-each.ts";
 import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
+import { RUNS } from "./decoders.ts";
 
-const RUNS = { numRuns: Number(process.env.FUZZ_RUNS ?? 200) };
 const COMMANDS: readonly Command<unknown, unknown>[] = [
   chassisIdentify,
   setPowerRestorePolicy,

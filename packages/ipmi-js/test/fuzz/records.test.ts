@@ -29,10 +29,9 @@ import { decodeSelRecord, encodeSystemEvent } from "../../src/records/sel-record
 import { convertReading, rawFromValue } from "../../src/records/sensor-conversion.ts";
 import type { SimulatorContent } from "../../src/simulator/content.ts";
 import { SimulatedRecords } from "../../src/simulator/records.ts";
-import { WireError } from "../../src/wire/wire-error.ts";
 import { ScriptedBmc } from "../scripted-bmc.ts";
+import { anyBytes, itThrowsOnlyWireErrors, RUNS } from "./decoders.ts";
 
-const RUNS = { numRuns: Number(process.env.FUZZ_RUNS ?? 200) };
 const COMMANDS = [
   addSelEntry,
   clearSel,
@@ -51,42 +50,24 @@ const COMMANDS = [
   setSelTime,
 ] as unknown as readonly Command<unknown, unknown>[];
 
-const anyBytes = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes));
 /** A sensor data record of one of our types, so that more than the header is looked at. */
 const sdrBytes = fc.tuple(fc.constantFrom(1, 2, 0x11, 0x12), anyBytes).map(([type, body]) => {
   return Buffer.concat([Buffer.from([1, 0, 0x51, type, body.length & 0xff]), body]);
 });
 
-function throwsOnlyWireErrors(decode: () => unknown): void {
-  try {
-    decode();
-  } catch (error) {
-    if (!(error instanceof WireError)) throw error;
-  }
-}
-
 describe("hostile records", () => {
-  const decoders: [string, (bytes: Buffer) => unknown][] = [
-    ["decodeSelRecord", decodeSelRecord],
-    ["decodeSdr", decodeSdr],
-    ["decodeFruHeader", decodeFruHeader],
-    ["fruAreaLength", fruAreaLength],
-    ["decodeFruChassis", decodeFruChassis],
-    ["decodeFruBoard", decodeFruBoard],
-    ["decodeFruProduct", decodeFruProduct],
-    ...COMMANDS.flatMap((command): [string, (bytes: Buffer) => unknown][] => [
-      [`${command.name} request`, (bytes) => command.decodeRequest(bytes)],
-      [`${command.name} response`, (bytes) => command.decodeResponse(bytes)],
-    ]),
-  ];
-  for (const [name, decode] of decoders) {
-    it(`${name} throws WireError or nothing`, () => {
-      fc.assert(
-        fc.property(anyBytes, (bytes) => throwsOnlyWireErrors(() => decode(bytes))),
-        RUNS,
-      );
-    });
-  }
+  itThrowsOnlyWireErrors(
+    [
+      ["decodeSelRecord", decodeSelRecord],
+      ["decodeSdr", decodeSdr],
+      ["decodeFruHeader", decodeFruHeader],
+      ["fruAreaLength", fruAreaLength],
+      ["decodeFruChassis", decodeFruChassis],
+      ["decodeFruBoard", decodeFruBoard],
+      ["decodeFruProduct", decodeFruProduct],
+    ],
+    COMMANDS,
+  );
 
   it("sensor data records never throw, however they are cut, and their readings are numbers or undefined", () => {
     fc.assert(

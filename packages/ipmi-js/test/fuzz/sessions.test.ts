@@ -16,9 +16,8 @@ import { closeAfterEach } from "../close-after-each.ts";
 import { failure } from "../failure.ts";
 import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
 import { readCapturesV15 } from "../vectors/capture.ts";
+import { anyBytes, type Decoder, itThrowsOnlyWireErrors, RUNS } from "./decoders.ts";
 
-const RUNS = { numRuns: Number(process.env.FUZZ_RUNS ?? 200) };
-const anyBytes = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes));
 const anySuite = fc.constantFrom(...CIPHER_SUITES.values());
 const keysOf = (suite: CipherSuite) => sessionKeys(suite, Buffer.alloc(32, 7), keyFromSecret("secret"));
 
@@ -52,27 +51,15 @@ function orWireError<T>(read: () => T): T | undefined {
 describe("hostile sessions", () => {
   const closing = closeAfterEach();
   const commands = [getSessionChallenge, activateSession] as unknown as readonly Command<unknown, unknown>[];
-  const decoders: [string, (bytes: Buffer) => unknown][] = [
-    ["decodePacketV15", decodePacketV15],
-    ...commands.flatMap((command): [string, (bytes: Buffer) => unknown][] => [
-      [`${command.name} request`, (bytes) => command.decodeRequest(bytes)],
-      [`${command.name} response`, (bytes) => command.decodeResponse(bytes)],
-    ]),
-    ...[...CIPHER_SUITES.values()].map((suite): [string, (bytes: Buffer) => unknown] => [
-      `unseal in suite ${suite.id}`,
-      (bytes) => unseal(decodePacket(bytes), keysOf(suite)),
-    ]),
-  ];
-  for (const [name, decode] of decoders) {
-    it(`${name} throws WireError or nothing`, () => {
-      fc.assert(
-        fc.property(anyBytes, (bytes) => {
-          orWireError(() => decode(bytes));
-        }),
-        RUNS,
-      );
-    });
-  }
+  itThrowsOnlyWireErrors(
+    [
+      ["decodePacketV15", decodePacketV15],
+      ...[...CIPHER_SUITES.values()].map(
+        (suite): Decoder => [`unseal in suite ${suite.id}`, (bytes) => unseal(decodePacket(bytes), keysOf(suite))],
+      ),
+    ],
+    commands,
+  );
 
   it("packets of every suite and length round-trip; those of one suite are none of another's", () => {
     fc.assert(

@@ -15,12 +15,11 @@ import { SolReceiver } from "../../src/sol/sol-receiver.ts";
 import { SolSender } from "../../src/sol/sol-sender.ts";
 import { PAYLOAD_TYPE } from "../../src/wire/session-v20.ts";
 import { decodeSolPacket, encodeSolPacket } from "../../src/wire/sol.ts";
-import { WireError } from "../../src/wire/wire-error.ts";
 import { closeAfterEach } from "../close-after-each.ts";
 import { SerialMachine } from "../serial-machine.ts";
 import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
+import { anyBytes, itThrowsOnlyWireErrors, RUNS, throwsOnlyWireErrors } from "./decoders.ts";
 
-const RUNS = { numRuns: Number(process.env.FUZZ_RUNS ?? 200) };
 const COMMANDS: readonly Command<unknown, unknown>[] = [
   activatePayload,
   deactivatePayload,
@@ -29,34 +28,16 @@ const COMMANDS: readonly Command<unknown, unknown>[] = [
   getSolConfiguration,
   setSolConfiguration,
 ] as never;
-const anyBytes = fc.uint8Array({ maxLength: 300, size: "max" }).map((bytes) => Buffer.from(bytes));
-
-function throwsOnlyWireErrors(work: () => unknown): void {
-  try {
-    work();
-  } catch (error) {
-    if (!(error instanceof WireError)) throw error;
-  }
-}
 
 describe("hostile Serial over LAN", () => {
   const closing = closeAfterEach();
-  const decoders: [string, (bytes: Buffer) => unknown][] = [
-    ["decodeSolPacket", decodeSolPacket],
-    ["decodeSolRetry", decodeSolRetry],
-    ...COMMANDS.flatMap((command): [string, (bytes: Buffer) => unknown][] => [
-      [`${command.name} request`, (bytes) => command.decodeRequest(bytes)],
-      [`${command.name} response`, (bytes) => command.decodeResponse(bytes)],
-    ]),
-  ];
-  for (const [name, decode] of decoders) {
-    it(`${name} throws WireError or nothing`, () => {
-      fc.assert(
-        fc.property(anyBytes, (bytes) => throwsOnlyWireErrors(() => decode(bytes))),
-        RUNS,
-      );
-    });
-  }
+  itThrowsOnlyWireErrors(
+    [
+      ["decodeSolPacket", decodeSolPacket],
+      ["decodeSolRetry", decodeSolRetry],
+    ],
+    COMMANDS,
+  );
 
   it("packets and commands round-trip", () => {
     const packet = fc.record({
