@@ -1,4 +1,4 @@
-// The power sync out of nova.conf: the driver looks at the machines, the compute side stops instances.
+// The power sync out of nova.conf: the driver looks at the machines, the compute side answers.
 import type { ComputeServices } from "../compute/compute-services.ts";
 import type { DriverContext } from "../driver/context.ts";
 import type { BareMetalDriver } from "../driver/driver.ts";

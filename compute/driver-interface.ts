@@ -25,8 +25,8 @@ export interface ComputeDriver {
   spawn(instance: InstanceRecord, nodeUuid: string, options: { signal: AbortSignal }): Promise<SpawnResult>;
   /** After a restart: goes on waiting for the instance's unfinished deployment; ends as `spawn` does. */
   resume(instance: InstanceRecord, options: { signal: AbortSignal }): Promise<SpawnResult>;
-  /** Idempotent; a node or association that is gone already is no error. */
-  destroy(instance: InstanceRecord, options: { signal: AbortSignal }): Promise<void>;
+  /** Idempotent; a node or association that is gone already is no error. The console log goes with it, unless it is to be kept. */
+  destroy(instance: InstanceRecord, options: { signal: AbortSignal; keepConsoleLog?: boolean }): Promise<void>;
   reboot(instance: InstanceRecord, type: "SOFT" | "HARD"): Promise<void>;
   powerOff(instance: InstanceRecord): Promise<void>;
   powerOn(instance: InstanceRecord): Promise<void>;

@@ -1,5 +1,5 @@
 // The instances service: what nova-api and nova-compute's manager do for boot, delete, stop, start and reboot.
-import type { InstanceFilter, InstanceRepository } from "../db/instances.ts";
+import type { InstanceFilter, InstancePatch, InstanceRepository } from "../db/instances.ts";
 import type { InstanceRecord } from "../db/records.ts";
 import type { Clock } from "../lib/clock.ts";
 import { BaremetalError, describeError, isBaremetalError } from "../lib/errors.ts";
@@ -68,6 +68,27 @@ const REBOOT_HARD: PowerAction = {
 };
 const POWER_ACTIONS = [STOP, START, REBOOT_SOFT, REBOOT_HARD];
 
+/** What is done about an instance whose machine is not as its row says; undefined: the power is written, no more. */
+function answerTo(
+  { vmState, stoppedByUser }: InstanceRecord,
+  isOn: boolean,
+): { patch: InstancePatch; text: string; isForced: boolean } | undefined {
+  if (vmState === "active" && !isOn) {
+    const patch = { vmState: STOP.vmState, stoppedByUser: false };
+    return { patch, text: "it counts as stopped; nothing is sent to the machine", isForced: false };
+  }
+  if (vmState !== "stopped" || !isOn) return undefined;
+  if (!stoppedByUser) {
+    const patch = { vmState: START.vmState };
+    return { patch, text: "its user did not stop it, so it counts as active again", isForced: false };
+  }
+  return {
+    patch: { taskState: STOP.taskState },
+    text: "its user stopped it: switching the machine off",
+    isForced: true,
+  };
+}
+
 /** Rents nodes out. Calls return when the row says what is to be; the work is a task of `InstanceTasks`. */
 export class InstanceService {
   readonly #options: InstanceServiceOptions;
@@ -127,18 +148,20 @@ export class InstanceService {
     return this.#power(instance, type === "SOFT" ? REBOOT_SOFT : REBOOT_HARD);
   }
 
-  /** Does a power action again that a restart cut off; true if the instance's task state is one. */
+  /** Does a power action again that a restart cut off; true if the instance's task state is one that its user asked for. */
   resumePower(instance: InstanceRecord): boolean {
     const action = POWER_ACTIONS.find((one) => one.taskState === instance.taskState);
-    if (action === undefined) return false;
+    // Trap: a stop of what is stopped already is the power sync's. What it saw is old by now: it is to look twice again.
+    if (action === undefined || !action.from.includes(instance.vmState)) return false;
     this.#startPower(instance.uuid, action);
     return true;
   }
 
   /**
-   * What nova-compute's power sync does with a machine that was seen on or off, for good, since `sinceMs`: `power_state` is
-   * written; an active instance whose machine is off is stopped, a stopped one whose machine is on is powered off. One in any
-   * other state is not acted on. False: the row is in work, or was written since then; nothing was done.
+   * What becomes of an instance whose machine was seen on or off, for good, since `sinceMs`: its row follows the machine, so
+   * that a BMC that lied for a while has done nothing to it. Only a machine that is on although its user stopped it is powered
+   * off. A row in any other state than active and stopped is only told the power. False: the row is in work, or was written
+   * since then; nothing was done.
    */
   async syncPower(uuid: string, isOn: boolean, sinceMs: number): Promise<boolean> {
     const { instances, tasks, host, logger } = this.#options;
@@ -146,19 +169,14 @@ export class InstanceService {
     if (instance === undefined || instance.host !== host || instance.updatedAt.getTime() >= sinceMs) return false;
     if (instance.taskState !== null || instance.vmState === "building" || tasks.isRunning(uuid)) return false;
     const { vmState, updatedAt } = instance;
-    // Of a stopped one it is what nova-compute calls a forced stop: the API would refuse it.
-    const action = vmState === (isOn ? "stopped" : "active") ? STOP : undefined;
-    const patch = {
-      powerState: isOn ? START.powerState : STOP.powerState,
-      ...(action === undefined ? {} : { taskState: action.taskState }),
-    };
+    const answer = answerTo(instance, isOn);
+    const patch = { powerState: isOn ? START.powerState : STOP.powerState, ...answer?.patch };
     const expected = { expectedVmState: vmState, expectedTaskState: null, expectedUpdatedAt: updatedAt };
     if (!(await instances.update(uuid, patch, expected))) return false;
-    if (action === undefined) return true;
-    logger.warn(`instance ${uuid} is ${vmState}, but its machine is ${isOn ? "on" : "off"}: stopping it`, {
-      instance: uuid,
-    });
-    this.#startPower(uuid, action);
+    if (answer === undefined) return true;
+    const text = `instance ${uuid} is ${vmState}, but its machine is ${isOn ? "on" : "off"}: ${answer.text}`;
+    logger.warn(text, { instance: uuid });
+    if (answer.isForced) this.#startPower(uuid, STOP);
     return true;
   }
 
@@ -195,7 +213,9 @@ export class InstanceService {
   async #power(instance: InstanceRecord, action: PowerAction): Promise<void> {
     this.#checkHost(instance);
     const expected = { expectedVmState: action.from, expectedTaskState: null };
-    if (!(await this.#options.instances.update(instance.uuid, { taskState: action.taskState }, expected))) {
+    // Who stops it is written when it is stopped: after a start that failed late the machine may be on, and is to stay so.
+    const patch = { taskState: action.taskState, stoppedByUser: false };
+    if (!(await this.#options.instances.update(instance.uuid, patch, expected))) {
       throw await this.#wrongState(instance.uuid, action);
     }
     this.#startPower(instance.uuid, action);
@@ -225,7 +245,8 @@ export class InstanceService {
         return;
       }
       const { vmState, powerState } = action;
-      await instances.update(uuid, { vmState, powerState, taskState: null, fault: null }, expected);
+      const stoppedByUser = action === STOP;
+      await instances.update(uuid, { vmState, powerState, stoppedByUser, taskState: null, fault: null }, expected);
     });
   }
 

@@ -92,7 +92,8 @@ async function undo(
   const cause = causeOf(latest);
   const details: string[] = [];
   try {
-    await driver.destroy(instance, { signal });
+    // The instance stays, as an ERROR that its user may look into.
+    await driver.destroy(instance, { signal, keepConsoleLog: true });
   } catch (error) {
     if (signal.aborted) return;
     details.push(`undo: ${describeError(error)}`);

@@ -63,7 +63,13 @@ export class InstanceRepository {
   async create(values: NewInstance): Promise<InstanceRecord> {
     const now = new Date(this.#clock.now());
     const row = {
-      ...instancesTable.toRow(this.#dialect, { configDrive: false, ...values, createdAt: now, updatedAt: now }),
+      ...instancesTable.toRow(this.#dialect, {
+        configDrive: false,
+        stoppedByUser: false,
+        ...values,
+        createdAt: now,
+        updatedAt: now,
+      }),
       deleted: 0,
     };
     try {

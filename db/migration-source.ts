@@ -2,6 +2,7 @@
 import { juno } from "./migrations/baremetal/010-juno.ts";
 import { deployments } from "./migrations/baremetal/011-deployments.ts";
 import { compute } from "./migrations/nova/001-compute.ts";
+import { stoppedByUser } from "./migrations/nova/002-stopped-by-user.ts";
 import type { Migration } from "./migrations/schema-steps.ts";
 
 /** The versions of one schema, in order. Version 0 is the empty one. */
@@ -47,4 +48,4 @@ export class MigrationSource {
 export const baremetalMigrations = new MigrationSource("nova_bm", [juno, deployments]);
 
 /** The compute side's schema. */
-export const novaMigrations = new MigrationSource("nova_baremetal_compute", [compute]);
+export const novaMigrations = new MigrationSource("nova_baremetal_compute", [compute, stoppedByUser]);

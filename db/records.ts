@@ -189,6 +189,8 @@ export interface InstanceRecord {
   readonly taskState: string | null;
   /** Nova's numbers: 0 no state, 1 running, 4 shutdown. */
   readonly powerState: number;
+  /** Of a stopped one: its user asked for it. False: its machine was found off. */
+  readonly stoppedByUser: boolean;
   readonly progress: number;
   readonly keyName: string | null;
   readonly keyData: string | null;

@@ -147,6 +147,7 @@ export const instancesTable = new TableMap<InstanceRecord>("instances", {
   vmState: plain,
   taskState: plain,
   powerState: numberOr(0),
+  stoppedByUser: flag,
   progress: numberOr(0),
   keyName: plain,
   keyData: plain,

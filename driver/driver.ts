@@ -125,12 +125,12 @@ export class BareMetalDriver {
   }
 
   /** Takes the instance off its node. An instance without a node is gone already: no error. */
-  async destroy(instance: InstanceRecord): Promise<void> {
-    const { nodes, consoles, logger } = this.#context;
+  async destroy(instance: InstanceRecord, options: { keepConsoleLog?: boolean } = {}): Promise<void> {
+    const { nodes, logger } = this.#context;
     const found = await nodes.getByInstanceUuid(instance.uuid);
     if (found === undefined) {
       logger.warn(`destroy: no node carries instance ${instance.uuid}; nothing to do`);
-      await consoles.remove(instance.uuid);
+      await this.#endConsole(instance.uuid, options);
       return;
     }
     // Another host's node is an error, never "not found": its machine would be left running (R10).
@@ -139,7 +139,12 @@ export class BareMetalDriver {
       const node = await nodes.getByInstanceUuid(instance.uuid);
       if (node !== undefined) await this.cleanUp(node);
     });
-    await consoles.remove(instance.uuid);
+    await this.#endConsole(instance.uuid, options);
+  }
+
+  #endConsole(instanceUuid: string, { keepConsoleLog = false }: { keepConsoleLog?: boolean }): Promise<void> {
+    const { consoles } = this.#context;
+    return keepConsoleLog ? consoles.stop(instanceUuid) : consoles.remove(instanceUuid);
   }
 
   /** Undoes what is on an associated node and releases it. @throws the cause; the node is in `error` then */

@@ -37,6 +37,7 @@ const instance: InstanceRecord = {
   vmState: "active",
   taskState: null,
   powerState: 1,
+  stoppedByUser: false,
   progress: 100,
   keyName: "mykey",
   keyData: "ssh-ed25519 AAAA",

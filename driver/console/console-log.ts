@@ -7,6 +7,10 @@ const MAX_READ_BYTES = 100 * 1024;
 /** Nova has always left these out of the answer; line feeds and tabs stay. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
 const CONTROL_CHARACTERS = /[\u0000-\u0008\u000b-\u001f]/g;
+/** A kernel prints its command line; while the deployment runs, the key in it is good for an answer in the node's name. */
+const DEPLOYMENT_KEY = /(deployment_key=)[^\s"']+/gi;
+/** Read before what is told, so that a key is known by its name wherever the cut is. */
+const MARGIN_BYTES = 256;
 
 /** One writer; readers come at any time. */
 export class ConsoleLog {
@@ -24,7 +28,9 @@ export class ConsoleLog {
   async append(data: Buffer): Promise<void> {
     this.#size ??= await sizeOf(this.#path);
     if (this.#size > 0 && this.#size + data.length > this.#maxBytes) {
-      await rename(this.#path, older(this.#path));
+      this.#size = undefined;
+      // Somebody may have removed it: then there is nothing to keep.
+      await rename(this.#path, older(this.#path)).catch(ifMissing(undefined));
       this.#size = 0;
     }
     if (this.#size === 0) await makeFolder(dirname(this.#path));
@@ -42,11 +48,16 @@ export async function removeConsoleLog(path: string): Promise<void> {
   await rm(older(path), { force: true });
 }
 
-/** The last `lines` of the log, or all that a reader is given; text whatever bytes came. Empty if there is no log. */
+/**
+ * The last `lines` of the log, or all that a reader is given; text whatever bytes came, without deployment keys. Empty if there
+ * is no log.
+ */
 export async function readConsoleLog(path: string, lines: number | undefined): Promise<string> {
-  const bytes = await readEnd(path, MAX_READ_BYTES);
-  const before = await readEnd(older(path), MAX_READ_BYTES - bytes.length);
-  const text = Buffer.concat([before, bytes]).toString("utf8").replace(CONTROL_CHARACTERS, "");
+  const newer = await readEnd(path, MAX_READ_BYTES + MARGIN_BYTES);
+  const before = await readEnd(older(path), MAX_READ_BYTES + MARGIN_BYTES - newer.length);
+  const text = masked(Buffer.concat([before, newer]))
+    .toString("utf8")
+    .replace(CONTROL_CHARACTERS, "");
   if (lines === undefined) return text;
   if (lines === 0) return "";
   const end = text.endsWith("\n") ? "\n" : "";
@@ -57,6 +68,14 @@ export async function readConsoleLog(path: string, lines: number | undefined): P
       .slice(-lines)
       .join("\n") + end
   );
+}
+
+/** As many bytes as a reader is given, keys struck out. As latin1 each byte is one character, and a key keeps its length. */
+function masked(bytes: Buffer): Buffer {
+  const text = bytes
+    .toString("latin1")
+    .replace(DEPLOYMENT_KEY, (found, name: string) => name + "*".repeat(found.length - name.length));
+  return Buffer.from(text.slice(-MAX_READ_BYTES), "latin1");
 }
 
 async function readEnd(path: string, maxBytes: number): Promise<Buffer> {

@@ -5,6 +5,7 @@ import type { NodeRecord } from "../../db/records.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { describeError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
+import type { PowerTarget } from "../power/power-control.ts";
 import { ConsoleLog, readConsoleLog, removeConsoleLog } from "./console-log.ts";
 import { Recording } from "./recording.ts";
 import type { SerialLines } from "./serial-lines.ts";
@@ -37,12 +38,18 @@ export interface ConsoleRecorderOptions {
 /** A BMC that does not answer holds up a deployment for so long. */
 const START_WAIT_MS = 5000;
 const SYNC_INTERVAL_MS = 30_000;
+/** Consoles that are being opened at a time, when there are many to take up. */
+const MAX_OPENING = 32;
 
 /** The consoles of one compute host. */
 export class ConsoleRecorder implements Consoles {
   readonly #options: ConsoleRecorderOptions;
   readonly #recordings = new Map<string, Recording>();
   readonly #stop = new AbortController();
+  /** Resolves when `close` begins. */
+  readonly #closed = new Promise<void>((resolve) => {
+    this.#stop.signal.addEventListener("abort", () => resolve(), { once: true });
+  });
   #loop: Promise<void> = Promise.resolve();
 
   constructor(options: ConsoleRecorderOptions) {
@@ -122,20 +129,38 @@ export class ConsoleRecorder implements Consoles {
   async #sync(): Promise<void> {
     const { nodes, host, logger } = this.#options;
     const list = () => nodes.list({ serviceHost: host, associated: true });
-    const uuids = new Set<string>();
-    for (const { id, instanceUuid, taskState } of await list()) {
+    const carrying = new Map<string, NodeRecord>();
+    for (const node of await list()) {
       // A node in error is being taken from its instance: its recording has ended, or ends with that.
-      if (instanceUuid === null || taskState === "error") continue;
-      uuids.add(instanceUuid);
-      if (this.#recordings.has(instanceUuid)) continue;
-      this.#record(id, instanceUuid, false, async (text) => {
-        logger.warn(`instance ${instanceUuid}: ${text}`, { instance: instanceUuid, node: id });
-      });
+      if (node.instanceUuid !== null && node.taskState !== "error") carrying.set(node.instanceUuid, node);
     }
-    const ended = [...this.#recordings.keys()].filter((uuid) => !uuids.has(uuid));
-    if (ended.length === 0) return;
-    // Read again: a spawn may have begun since the list was made.
-    const carried = new Set((await list()).map(({ instanceUuid }) => instanceUuid));
-    for (const uuid of ended) if (!carried.has(uuid)) await this.stop(uuid);
+    const ended = [...this.#recordings.keys()].filter((uuid) => !carrying.has(uuid));
+    if (ended.length > 0) {
+      // Read again: a spawn may have begun since the list was made.
+      const carried = new Set((await list()).map(({ instanceUuid }) => instanceUuid));
+      for (const uuid of ended) if (!carried.has(uuid)) await this.stop(uuid);
+    }
+    const opening = new Set<Promise<unknown>>();
+    for (const [uuid, node] of carrying) {
+      // Trap: the old address may be another machine's by now, and what it writes another tenant's.
+      if (hasOtherBmc(this.#recordings.get(uuid)?.target, node)) await this.stop(uuid);
+      if (this.#recordings.has(uuid)) continue;
+      const recording = this.#record(node.id, uuid, false, async (text) => {
+        logger.warn(`instance ${uuid}: ${text}`, { instance: uuid, node: node.id });
+      });
+      if (recording === undefined) return;
+      // Whichever comes first: `stop` ends one that is not open yet.
+      const settled: Promise<unknown> = Promise.race([recording.tried, recording.ended]);
+      opening.add(settled);
+      void settled.then(() => opening.delete(settled));
+      if (opening.size >= MAX_OPENING) await Promise.race([...opening, this.#closed]);
+    }
   }
+}
+
+/** True if a recording is of another BMC, or with another login, than the node has now. */
+function hasOtherBmc(target: PowerTarget | undefined, node: NodeRecord): boolean {
+  if (target === undefined) return false;
+  const { pmAddress, pmUser, pmPassword } = target;
+  return pmAddress !== node.pmAddress || pmUser !== node.pmUser || pmPassword !== node.pmPassword;
 }

@@ -6,19 +6,21 @@ import { Recording } from "./recording.ts";
 import type { SerialLine } from "./serial-lines.ts";
 
 const refused = new BaremetalError("PeerMisbehaved", "refused");
+const login = (ipmiCode: string) => new BaremetalError("PeerMisbehaved", "the login failed", { data: { ipmiCode } });
+const taken = new BaremetalError("PeerUnreachable", "deactivated", { data: { isTaken: true } });
 const unsupported = new BaremetalError("PeerMisbehaved", "no such thing", { data: { isUnsupported: true } });
 
 /** A line that writes `text` and is lost. */
-function lineOf(text: string): SerialLine {
+function lineOf(text: string, loss: Error = new BaremetalError("PeerUnreachable", "lost")): SerialLine {
   async function* output() {
     yield Buffer.from(text);
-    throw new BaremetalError("PeerUnreachable", "lost");
+    throw loss;
   }
   return { output: output(), close: async () => {} };
 }
 
 /** Runs a recording through `outcomes`, one an opening, until there are no more. */
-async function play(outcomes: (Error | SerialLine)[], openMs = 0) {
+async function play(outcomes: (Error | SerialLine)[], openMs = 0, random = 0) {
   const seen = { sleeps: [] as number[], notes: [] as string[], takeOver: [] as boolean[], log: "" };
   let nowMs = 0;
   const clock: Clock = {
@@ -32,6 +34,7 @@ async function play(outcomes: (Error | SerialLine)[], openMs = 0) {
   const recording = new Recording({
     clock,
     takeOver: true,
+    random: () => random,
     // The node is taken from the instance at the end.
     node: async () =>
       left.length > 0 ? { id: 1, pmAddress: "a", pmUser: "u", pmPassword: "p", pmPasswordError: undefined } : undefined,
@@ -85,5 +88,27 @@ describe("driver/console: recording", () => {
     expect(sleeps[0]).to.equal(300_000);
     expect(Math.max(...sleeps.slice(1))).to.equal(60_000);
     expect(notes).to.have.length(1);
+  });
+
+  for (const code of ["WrongPassword", "NoSuchUser", "InsufficientPrivilege", "CipherSuite"]) {
+    it(`asks a BMC that answers ${code} after five minutes, twice as long each time, an hour at most`, async () => {
+      const failures = Array.from({ length: 6 }, () => login(code));
+      const { sleeps } = await play([...failures, lineOf("x"), login(code)]);
+      expect(sleeps.slice(0, 6).map((ms) => ms / 60_000)).to.deep.equal([5, 10, 20, 40, 60, 60]);
+      expect((sleeps[7] ?? 0) / 60_000, "after it was open").to.equal(5);
+    });
+  }
+
+  it("leaves a console for a minute to whoever took it", async () => {
+    const { sleeps } = await play([lineOf("x", taken), refused]);
+    expect(sleeps[0]).to.equal(60_000);
+  });
+
+  it("lets all pauses differ by up to a quarter", async () => {
+    const { sleeps } = await play([refused, login("WrongPassword"), unsupported, lineOf("x", taken)], 0, 0.999);
+    const wanted = [1000, 300_000, 300_000, 60_000];
+    sleeps.forEach((ms, index) => {
+      expect(ms / (wanted[index] ?? 0)).to.be.within(1.24, 1.25);
+    });
   });
 });

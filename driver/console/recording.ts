@@ -13,6 +13,8 @@ export interface RecordingOptions {
   readonly clock: Clock;
   /** End somebody else's use of the console at the first opening: the machine has a new tenant. */
   readonly takeOver: boolean;
+  /** 0 up to 1, for the jitter of the pauses. */
+  readonly random?: () => number;
   /** Told once for each change: why nothing is recorded, or that it is again. */
   readonly note: (text: string) => Promise<void>;
 }
@@ -21,6 +23,14 @@ const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 60_000;
 /** A BMC that has no Serial over LAN may be given one by its operator. */
 const UNSUPPORTED_PAUSE_MS = 300_000;
+/** Whoever took the console away, `ipmitool sol deactivate` for one, has so long to open it. */
+const TAKEN_PAUSE_MS = 60_000;
+/** What only an operator can mend. Trap: BMCs lock a user out, or sound an alarm, after some wrong passwords. */
+const LOGIN_CODES: readonly unknown[] = ["WrongPassword", "NoSuchUser", "InsufficientPrivilege", "CipherSuite"];
+const LOGIN_PAUSE_MS = 300_000;
+const LONGEST_LOGIN_PAUSE_MS = 3_600_000;
+/** Consoles that were lost at once are not opened at once: up to so much longer. */
+const JITTER = 0.25;
 
 /** A task of its own; `stop` ends it and waits. */
 export class Recording {
@@ -31,6 +41,7 @@ export class Recording {
   readonly #options: RecordingOptions;
   readonly #stop = new AbortController();
   #isTried: () => void = () => {};
+  #target: PowerTarget | undefined;
   #problem: string | undefined;
 
   constructor(options: RecordingOptions) {
@@ -41,6 +52,11 @@ export class Recording {
     this.ended = this.#run();
   }
 
+  /** The node with the settings that were used last; undefined before the first opening. */
+  get target(): PowerTarget | undefined {
+    return this.#target;
+  }
+
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.ended;
@@ -49,26 +65,35 @@ export class Recording {
   /** Never rejects. */
   async #run(): Promise<void> {
     const { signal } = this.#stop;
-    const { clock } = this.#options;
+    const { clock, random = Math.random } = this.#options;
     let takeOver = this.#options.takeOver;
     let pauseMs = FIRST_PAUSE_MS;
+    let loginPauseMs = LOGIN_PAUSE_MS;
     while (!signal.aborted) {
       let openedAt: number | undefined;
       let waitMs = pauseMs;
       try {
         const node = await this.#options.node();
         if (node === undefined || signal.aborted) break;
+        this.#target = node;
         const line = await this.#options.lines.open(node, { takeOver, signal });
         takeOver = false;
+        loginPauseMs = LOGIN_PAUSE_MS;
         openedAt = clock.now();
         await this.#record(line);
       } catch (error) {
         if (signal.aborted) break;
-        if (isUnsupported(error)) waitMs = UNSUPPORTED_PAUSE_MS;
+        const data = error instanceof BaremetalError ? error.data : {};
+        if (data.isUnsupported === true) waitMs = UNSUPPORTED_PAUSE_MS;
+        if (data.isTaken === true) waitMs = TAKEN_PAUSE_MS;
+        if (LOGIN_CODES.includes(data.ipmiCode)) {
+          waitMs = loginPauseMs;
+          loginPauseMs = Math.min(LONGEST_LOGIN_PAUSE_MS, loginPauseMs * 2);
+        }
         await this.#tellProblem(describeError(error));
       }
       this.#isTried();
-      await clock.sleep(waitMs, signal).catch(() => {});
+      await clock.sleep(waitMs * (1 + JITTER * random()), signal).catch(() => {});
       const wasOpenLong = openedAt !== undefined && clock.now() - openedAt > LONGEST_PAUSE_MS;
       pauseMs = wasOpenLong ? FIRST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, pauseMs * 2);
     }
@@ -96,8 +121,4 @@ export class Recording {
     this.#problem = text;
     if (isNew) await this.#options.note(`the serial console is not recorded: ${text}`);
   }
-}
-
-function isUnsupported(error: unknown): boolean {
-  return error instanceof BaremetalError && error.data.isUnsupported === true;
 }

@@ -1,12 +1,12 @@
 // What the recorder needs of a machine's serial console, and Serial over LAN as the way to it.
-import { isIpmiError, openSerialConsole } from "ipmi-js";
+import { isIpmiError, openSerialConsole, type SerialConsole } from "ipmi-js";
 import { BaremetalError } from "../../lib/errors.ts";
 import { parsePmAddress, powerError } from "../power/ipmi.ts";
 import type { PowerTarget } from "../power/power-control.ts";
 
 /** An open console. */
 export interface SerialLine {
-  /** What the machine writes. Ends when the line is closed, throws when it is lost. */
+  /** What the machine writes. Ends when the line is closed, throws when it is lost; `isTaken` in the error's data: another party took it. */
   readonly output: AsyncIterable<Buffer>;
   close(): Promise<void>;
 }
@@ -40,7 +40,8 @@ export class IpmiSerialLines implements SerialLines {
     // The recorder opens again by itself, with the node's settings of then.
     const limits = { maxBufferedBytes: MAX_BUFFERED_BYTES, reconnect: { deadlineMs: 0 } };
     try {
-      return await openSerialConsole({ ...login, ...limits, takeOver, signal });
+      const line = await openSerialConsole({ ...login, ...limits, takeOver, signal });
+      return { output: outputOf(line, pmAddress), close: () => line.close() };
     } catch (error) {
       const told = powerError(error, "open the serial console", pmAddress);
       if (told instanceof BaremetalError && isIpmiError(error, "CompletionCode")) {
@@ -51,5 +52,18 @@ export class IpmiSerialLines implements SerialLines {
       }
       throw told;
     }
+  }
+}
+
+/** What a BMC says to the party that it takes the console from; ipmi-js tells it in the text only. */
+const TAKEN = "deactivated Serial over LAN";
+
+async function* outputOf(line: SerialConsole, pmAddress: string): AsyncGenerator<Buffer> {
+  try {
+    yield* line.output;
+  } catch (error) {
+    const told = powerError(error, "read the serial console", pmAddress);
+    if (!(told instanceof BaremetalError) || !told.message.includes(TAKEN)) throw told;
+    throw new BaremetalError(told.code, told.message, { data: { ...told.data, isTaken: true }, cause: error });
   }
 }

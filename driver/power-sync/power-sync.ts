@@ -1,4 +1,4 @@
-// The power sync of one compute host: every node's real power is seen, differences are put right as nova-compute does.
+// The power sync of one compute host: every node's real power is seen, differences are put right.
 import { setMaxListeners } from "node:events";
 import type { PowerReport } from "../../db/node-power.ts";
 import type { NodeRepository } from "../../db/nodes.ts";
@@ -17,8 +17,8 @@ export interface InstancePowers {
   /** Instances of this host with an id above `afterId`, by id. */
   list(afterId: number, limit: number): Promise<InstancePowerState[]>;
   /**
-   * Puts the row of an instance, and its machine, right again, as nova-compute's power sync does. False: the row was written
-   * since `sinceMs`, or is in work; nothing was done.
+   * Puts the row of an instance right again, or its machine. False: the row was written since `sinceMs`, or is in work;
+   * nothing was done.
    */
   sync(instanceUuid: string, isOn: boolean, sinceMs: number): Promise<boolean>;
 }
@@ -154,11 +154,13 @@ export class PowerSync {
     let againInMs: number | undefined;
     try {
       const watch = this.#roster.get(look.nodeId);
+      // Trap: a look with settings of some seconds ago would get in the way of an action that has the newer ones.
       const wasBusy = this.#parts.isBusy(look.nodeId);
-      const answer = watch === undefined ? undefined : await this.#ask(watch.node);
+      if (wasBusy && watch !== undefined) watch.amiss = undefined;
+      const answer = watch === undefined || wasBusy ? undefined : await this.#ask(watch.node);
       if (watch !== undefined && answer !== undefined && !this.#stop.signal.aborted) {
         // An answer from within our own power action says nothing of the machine before or after it.
-        const isQuiet = !wasBusy && !this.#parts.isBusy(look.nodeId) && isAtRest(watch.node);
+        const isQuiet = !this.#parts.isBusy(look.nodeId) && isAtRest(watch.node);
         const isAnswered = "isOn" in answer;
         this.#tally.note(look.lagMs, isAnswered);
         if (isAnswered) end = "answered";

@@ -32,10 +32,30 @@ export function parsePmAddress(pmAddress: string): { address: string; port: numb
 /** BMCs forget a session that was not used for 60 s. */
 const KEEP_ALIVE_MS = 45_000;
 
+interface Login {
+  readonly address: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+}
+
+/** A client of one BMC, and how many actions are using it. */
+interface Client {
+  readonly settings: string;
+  readonly bmc: Bmc;
+  users: number;
+  isReplaced: boolean;
+}
+
+/** Runs work with the client of a node's settings. */
+type WithBmc = <T>(work: (bmc: Bmc) => Promise<T>) => Promise<T>;
+
 /** The IPMI power driver: sessions are kept by node and replaced when the node's BMC settings change. */
 export class IpmiPower implements PowerControls {
   readonly #options: IpmiPowerOptions;
-  readonly #bmcs = new Map<number, { settings: string; bmc: Bmc }>();
+  readonly #clients = new Map<number, Client>();
+  /** Replaced while they were in use. */
+  readonly #leaving = new Set<Client>();
   readonly #closing = new Set<Promise<void>>();
   /** A few file descriptors for all BMCs. */
   readonly #network = new SharedSockets();
@@ -59,33 +79,44 @@ export class IpmiPower implements PowerControls {
         data: { node: node.id, missing },
       });
     }
-    return new IpmiPowerControl(this.#bmc(node.id, pmAddress, pmUser, pmPassword), pmAddress, this.#options);
+    const login = { ...parsePmAddress(pmAddress), user: pmUser, password: pmPassword };
+    return new IpmiPowerControl((work) => this.#use(node.id, login, work), pmAddress, this.#options);
   }
 
   forget(nodeId: number): void {
-    const known = this.#bmcs.get(nodeId);
-    this.#bmcs.delete(nodeId);
-    if (known) this.#retire(known.bmc);
+    const known = this.#clients.get(nodeId);
+    this.#clients.delete(nodeId);
+    if (known) this.#replace(known);
   }
 
-  #bmc(nodeId: number, pmAddress: string, user: string, password: string): Bmc {
-    const settings = JSON.stringify([pmAddress, user, password]);
-    const known = this.#bmcs.get(nodeId);
-    if (known?.settings === settings) return known.bmc;
-    if (known) this.#retire(known.bmc);
-    const { address, port } = parsePmAddress(pmAddress);
+  /** Trap: whoever has other settings, older ones perhaps, must not close the client that an action is using. */
+  async #use<T>(nodeId: number, login: Login, work: (bmc: Bmc) => Promise<T>): Promise<T> {
+    const client = this.#client(nodeId, login);
+    client.users += 1;
+    try {
+      return await work(client.bmc);
+    } finally {
+      client.users -= 1;
+      if (client.isReplaced && client.users === 0 && this.#leaving.delete(client)) this.#retire(client.bmc);
+    }
+  }
+
+  #client(nodeId: number, login: Login): Client {
+    const settings = JSON.stringify(login);
+    const known = this.#clients.get(nodeId);
+    if (known?.settings === settings) return known;
     const { operationDeadlineMs } = this.#options;
-    const bmc = new Bmc({
-      address,
-      port,
-      user,
-      password,
-      operationDeadlineMs,
-      network: this.#network,
-      keepAliveMs: KEEP_ALIVE_MS,
-    });
-    this.#bmcs.set(nodeId, { settings, bmc });
-    return bmc;
+    const limits = { operationDeadlineMs, network: this.#network, keepAliveMs: KEEP_ALIVE_MS };
+    const client = { settings, bmc: new Bmc({ ...login, ...limits }), users: 0, isReplaced: false };
+    this.#clients.set(nodeId, client);
+    if (known) this.#replace(known);
+    return client;
+  }
+
+  #replace(client: Client): void {
+    client.isReplaced = true;
+    if (client.users === 0) this.#retire(client.bmc);
+    else this.#leaving.add(client);
   }
 
   #retire(bmc: Bmc): void {
@@ -94,8 +125,9 @@ export class IpmiPower implements PowerControls {
   }
 
   async close(): Promise<void> {
-    for (const { bmc } of this.#bmcs.values()) this.#retire(bmc);
-    this.#bmcs.clear();
+    for (const { bmc } of [...this.#clients.values(), ...this.#leaving]) this.#retire(bmc);
+    this.#clients.clear();
+    this.#leaving.clear();
     await Promise.allSettled([...this.#closing]);
     await this.#network.close();
   }
@@ -111,36 +143,38 @@ const FINAL_CODES: readonly string[] = [
 ];
 
 class IpmiPowerControl implements PowerControl {
-  readonly #bmc: Bmc;
+  readonly #withBmc: WithBmc;
   readonly #name: string;
   readonly #options: IpmiPowerOptions;
 
-  constructor(bmc: Bmc, name: string, options: IpmiPowerOptions) {
-    this.#bmc = bmc;
+  constructor(withBmc: WithBmc, name: string, options: IpmiPowerOptions) {
+    this.#withBmc = withBmc;
     this.#name = name;
     this.#options = options;
   }
 
   isPowerOn(options: PowerOptions = {}): Promise<boolean> {
-    return this.#getPower(options);
+    return this.#withBmc((bmc) => this.#getPower(bmc, options));
   }
 
   powerOn(options: PowerOptions = {}): Promise<void> {
-    return this.#switch(true, options);
+    return this.#withBmc((bmc) => this.#switch(bmc, true, options));
   }
 
   powerOff(options: PowerOptions = {}): Promise<void> {
-    return this.#switch(false, options);
+    return this.#withBmc((bmc) => this.#switch(bmc, false, options));
   }
 
   async setBootDevicePxe(options: PowerOptions = {}): Promise<void> {
-    await this.#call("set the boot device to PXE", options, undefined, (limits) =>
-      this.#bmc.setBootDevice({ device: "pxe", persistent: true }, limits),
+    await this.#withBmc((bmc) =>
+      this.#call("set the boot device to PXE", options, undefined, (limits) =>
+        bmc.setBootDevice({ device: "pxe", persistent: true }, limits),
+      ),
     );
   }
 
   /** Sends the command once (again only if sending failed), then polls until the BMC reports the new state. */
-  async #switch(on: boolean, options: PowerOptions): Promise<void> {
+  async #switch(bmc: Bmc, on: boolean, options: PowerOptions): Promise<void> {
     const { clock, powerDeadlineMs, pollIntervalMs } = this.#options;
     const step = `power ${on ? "on" : "off"}`;
     const end = clock.now() + powerDeadlineMs;
@@ -148,9 +182,9 @@ class IpmiPowerControl implements PowerControl {
     let lastError: unknown;
     do {
       try {
-        if ((await this.#getPower(options, end)) === on) return;
+        if ((await this.#getPower(bmc, options, end)) === on) return;
         if (!isSent) {
-          await this.#call(step, options, end, (limits) => this.#bmc.control(on ? "power-up" : "power-down", limits));
+          await this.#call(step, options, end, (limits) => bmc.control(on ? "power-up" : "power-down", limits));
           isSent = true;
         }
         lastError = undefined;
@@ -168,8 +202,8 @@ class IpmiPowerControl implements PowerControl {
     );
   }
 
-  #getPower(options: PowerOptions, end?: number): Promise<boolean> {
-    return this.#call("read the power state", options, end, (limits) => this.#bmc.getPower(limits));
+  #getPower(bmc: Bmc, options: PowerOptions, end?: number): Promise<boolean> {
+    return this.#call("read the power state", options, end, (limits) => bmc.getPower(limits));
   }
 
   /** One operation with its own deadline, which never outlives `end`, that of the whole action. */

@@ -204,7 +204,7 @@ onEachEngine("compute: the life of an instance", (context) => {
     const server = await settled(id);
     expect(server.status).to.equal("ERROR");
     expect(server.fault.message).to.match(/^The compute service was restarted/);
-    expect(bench.driver.calls.at(-1)).to.equal("destroy a");
+    expect(bench.driver.calls.at(-1)).to.equal("destroy a, keep its console log");
     expect(await free()).to.equal(1);
   });
 

@@ -7,9 +7,10 @@ import { expect } from "chai";
 import { BmcSimulator, openSerialConsole } from "ipmi-js";
 import type { NodeRecord } from "../../db/records.ts";
 import { ConsoleLog, readConsoleLog, removeConsoleLog } from "../../driver/console/console-log.ts";
-import { ConsoleRecorder } from "../../driver/console/console-recorder.ts";
-import { IpmiSerialLines } from "../../driver/console/serial-lines.ts";
-import { systemClock } from "../../lib/clock.ts";
+import { ConsoleRecorder, type ConsoleRecorderOptions } from "../../driver/console/console-recorder.ts";
+import { IpmiSerialLines, type SerialLines } from "../../driver/console/serial-lines.ts";
+import { type Clock, systemClock } from "../../lib/clock.ts";
+import { BaremetalError } from "../../lib/errors.ts";
 import { silentLogger } from "../../lib/log.ts";
 import { eventually } from "../fakes/service-bench.ts";
 
@@ -51,6 +52,36 @@ describe("consoles", () => {
       expect(await readdir(dirname(path))).to.deep.equal([]);
     });
 
+    it("goes on when its files were removed from outside", async () => {
+      const log = new ConsoleLog(path, 100);
+      await log.append(Buffer.alloc(90, "a"));
+      await rm(dirname(path), { recursive: true });
+      await log.append(Buffer.alloc(90, "b"));
+      expect(await readConsoleLog(path, undefined)).to.equal("b".repeat(90));
+      await log.append(Buffer.alloc(90, "c"));
+      expect(await readConsoleLog(path, undefined)).to.equal("b".repeat(90) + "c".repeat(90));
+    });
+
+    it("tells no deployment key, wherever it is cut, and keeps it in the file", async () => {
+      const key = "K0K0K0K0K0K0K0K0K0K0K0K0K0K0K0K0";
+      const line = `append deployment_id=1 deployment_key=${key} troubleshoot=0\r\n`;
+      await new ConsoleLog(path, 1000).append(Buffer.from(line));
+      const text = await readConsoleLog(path, undefined);
+      expect(text).to.equal(`append deployment_id=1 deployment_key=${"*".repeat(32)} troubleshoot=0\n`);
+      expect(await readConsoleLog(path, 1)).to.equal(text);
+      expect(await readFile(path, "utf8")).to.equal(line);
+      for (let cut = 0; cut < line.length; cut++) {
+        await writeFile(path, line + "x".repeat(100 * 1024 - cut));
+        const told = await readConsoleLog(path, undefined);
+        expect(told.length - told.split("\n").length, `cut at ${cut}`).to.be.within(100 * 1024 - 3, 100 * 1024);
+        expect(told).to.not.contain("K0").and.not.contain("0K");
+        await writeFile(`${path}.1`, line.slice(0, cut));
+        await writeFile(path, line.slice(cut));
+        expect(await readConsoleLog(path, undefined)).to.equal(text);
+        await rm(`${path}.1`);
+      }
+    });
+
     it("gives the last lines", async () => {
       expect(await readConsoleLog(path, 3)).to.equal("");
       await new ConsoleLog(path, 1000).append(Buffer.from("one\r\ntwo\r\nthree\r\n"));
@@ -77,11 +108,11 @@ describe("consoles", () => {
 
   describe("recorder", () => {
     /** A machine with its BMC, and the node that carries the instance. */
-    const machine = async (port = 0, hasSerial = true) => {
+    const machine = async (port = 0, hasSerial = true, password: string = LOGIN.password) => {
       const line = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() });
       const handlers = { getPower: () => true, setPower: () => {} };
       const serial = hasSerial ? { serial: { open: () => line } } : {};
-      const bmc = await BmcSimulator.listen({ address: "127.0.0.1", port, ...LOGIN, handlers, ...serial });
+      const bmc = await BmcSimulator.listen({ address: "127.0.0.1", port, ...LOGIN, password, handlers, ...serial });
       closers.push(() => bmc.close());
       return { line, bmc };
     };
@@ -94,7 +125,7 @@ describe("consoles", () => {
         pmUser: LOGIN.user,
         pmPassword: LOGIN.password,
       }) as unknown as NodeRecord;
-    const recorder = (node: () => NodeRecord | undefined, patch: { isRecording?: boolean } = {}) => {
+    const recorder = (node: () => NodeRecord | undefined, patch: Partial<ConsoleRecorderOptions> = {}) => {
       const one = new ConsoleRecorder({
         host: "compute1",
         folder: join(folder, "consoles"),
@@ -175,7 +206,15 @@ describe("consoles", () => {
     it("gets a console back that somebody took, and says both", async () => {
       const { line, bmc } = await machine();
       const node = nodeAt(bmc.port);
-      const consoles = recorder(() => node);
+      const sleeps: number[] = [];
+      const clock: Clock = {
+        now: () => systemClock.now(),
+        sleep: (ms, signal) => {
+          sleeps.push(ms);
+          return systemClock.sleep(Math.min(ms, 1500), signal);
+        },
+      };
+      const consoles = recorder(() => node, { clock });
       await consoles.start(node, UUID, note);
       line.push("one\n");
       await written("one");
@@ -184,8 +223,59 @@ describe("consoles", () => {
       await eventually("both notes", () => noted.length === 2);
       expect(noted[0]).to.contain("not recorded: ").and.contain("deactivated");
       expect(noted[1]).to.equal("the serial console is recorded again");
+      expect(Math.max(...sleeps), "time for whoever took it").to.be.within(60_000, 75_000);
       line.push("two\n");
       await written("two");
+    });
+
+    for (const [what, change] of [
+      ["address", (port: number) => ({ ...nodeAt(port) })],
+      ["password", (port: number) => ({ ...nodeAt(port), pmPassword: "another" })],
+    ] as const) {
+      it(`leaves a machine when its node's BMC has another ${what}, and records the node's`, async () => {
+        const old = await machine();
+        const next = what === "address" ? await machine() : await machine(0, true, "another");
+        let node = nodeAt(old.bmc.port);
+        const consoles = recorder(() => node);
+        await consoles.start(node, UUID, note);
+        old.line.push("mine\n");
+        await written("mine");
+        node = change(next.bmc.port) as NodeRecord;
+        consoles.follow();
+        await eventually("the old session to end", () => old.bmc.sessionCount === 0);
+        old.line.push("another tenant's\n");
+        next.line.push("mine too\n");
+        await written("mine too");
+        expect(await consoles.read(UUID, undefined)).to.equal("mine\nmine too\n");
+      });
+    }
+
+    it("opens 32 consoles at a time when there are many to take up, and ends in the middle", async () => {
+      let opening = 0;
+      let most = 0;
+      const opened: (() => void)[] = [];
+      const all = Array.from({ length: 100 }, (_, id) => ({ ...nodeAt(1), id, instanceUuid: `i${id}` }) as NodeRecord);
+      const lines: SerialLines = {
+        open: async (_node, { signal }) => {
+          opening += 1;
+          most = Math.max(most, opening);
+          await new Promise<void>((resolve) => {
+            opened.push(resolve);
+            signal.addEventListener("abort", () => resolve());
+          });
+          opening -= 1;
+          throw new BaremetalError("PeerUnreachable", "it does not answer");
+        },
+      };
+      const nodes = { get: async (id: number) => all[id], list: async () => all };
+      const consoles = recorder(() => undefined, { lines, nodes });
+      consoles.follow();
+      await eventually("32 openings", () => opening === 32);
+      for (const done of opened.splice(0, 10)) done();
+      await eventually("ten more", () => opened.length === 32);
+      expect(most).to.equal(32);
+      await consoles.close();
+      expect(opening).to.equal(0);
     });
 
     it("ends by itself when the node carries the instance no more", async () => {

@@ -166,6 +166,8 @@ describe("driver on a real database", () => {
     expect(bench.consoles.calls).to.deep.equal([start, stop]);
     await bench.driver.destroy(instance);
     expect(bench.consoles.calls).to.deep.equal([start, stop, `remove ${instance.uuid}`]);
+    await bench.driver.destroy(instance, { keepConsoleLog: true });
+    expect(bench.consoles.calls.slice(3), "the instance stays").to.deep.equal([stop]);
     const events = await bench.context.events.list({ instanceUuid: instance.uuid });
     expect(events.filter(({ step }) => step === "console").map(({ message }) => message)).to.deep.equal([
       bench.consoles.problem,

@@ -4,7 +4,8 @@ import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import type { Databases } from "../../db/database.ts";
-import { assertCurrent, sync, version } from "../../db/migrate.ts";
+import { assertCurrent, sync, syncSchema, version } from "../../db/migrate.ts";
+import { novaMigrations } from "../../db/migration-source.ts";
 import { dialectOf } from "../../db/table-map.ts";
 import { failureOf, Rack } from "./baremetal.ts";
 import { engines, mariaDb, open, type Urls } from "./engines.ts";
@@ -79,6 +80,23 @@ for (const engine of engines) {
       const adopted = await rack.deployments.current(active.nodeId);
       expect(adopted).to.include({ state: "active", instanceUuid: active.instanceUuid, rootMb: 2048 });
       expect(await rack.nodes.release(adopted?.id ?? 0), "a node in use can be given back").to.equal(true);
+    });
+
+    it("takes what is stopped before version 2 of the compute side for stopped by its user", async () => {
+      await syncSchema(databases.nova, novaMigrations, 1);
+      const values = { display_name: "a", hostname: "a", project_id: "p", user_id: "u", image_ref: "i", flavor: "{}" };
+      const sizes = { memory_mb: 1, vcpus: 1, root_gb: 1, ephemeral_gb: 0 };
+      for (const vm_state of ["active", "stopped"]) {
+        await databases.nova("instances").insert({ ...values, ...sizes, uuid: vm_state, vm_state });
+      }
+      const flags = async () => (await databases.nova("instances").orderBy("id").pluck("stopped_by_user")).map(Number);
+      for (let round = 0; round < 2; round++) {
+        await syncSchema(databases.nova, novaMigrations);
+        expect(await flags()).to.deep.equal([0, 1]);
+        await syncSchema(databases.nova, novaMigrations, 1);
+        expect(await databases.nova("instances").columnInfo()).to.not.have.property("stopped_by_user");
+      }
+      await databases.nova("instances").delete();
     });
 
     it("adopts a database of the original's at version 10", async () => {

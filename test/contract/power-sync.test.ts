@@ -1,10 +1,13 @@
 // What the power sync reads and writes, on both engines: narrow pages, writes only of what is as it was read, and the stops.
 import { randomBytes } from "node:crypto";
 import { expect } from "chai";
+import { recoverInstances } from "../../compute/recovery.ts";
 import type { InstanceRepository } from "../../db/instances.ts";
 import type { NodePower } from "../../db/records.ts";
 import { SecretBox } from "../../db/secret-box.ts";
+import { systemClock } from "../../lib/clock.ts";
 import { BaremetalError } from "../../lib/errors.ts";
+import { silentLogger } from "../../lib/log.ts";
 import { ApiBench, until } from "../fakes/api-bench.ts";
 import { Rack } from "./baremetal.ts";
 import { onEachEngine } from "./engines.ts";
@@ -94,6 +97,9 @@ onEachEngine("power sync: the nodes' rows", (context) => {
   });
 });
 
+const ACTIVE = { vmState: "active", taskState: null, powerState: 1 };
+const STOPPED = { vmState: "stopped", taskState: null, powerState: 4 };
+
 onEachEngine("power sync: the instances", (context) => {
   let bench: ApiBench;
   let id: string;
@@ -115,6 +121,11 @@ onEachEngine("power sync: the instances", (context) => {
     await until("the end of the work", async () => !bench.services.tasks.isRunning(id));
     const { vmState, taskState, powerState } = (await instances.get(id))!;
     return { vmState, taskState, powerState };
+  };
+
+  const user = async (what: "stop" | "start") => {
+    await bench.services.instances[what]((await instances.get(id))!);
+    await settled();
   };
 
   it("gives them by pages, with their states only", async () => {
@@ -142,28 +153,105 @@ onEachEngine("power sync: the instances", (context) => {
   it("stops an active one whose machine is off, and lets be one whose machine is on", async () => {
     expect(await sync(true)).to.equal(true);
     expect(await settled()).to.deep.equal({ vmState: "active", taskState: null, powerState: 1 });
-    expect(powerCalls()).to.deep.equal([]);
     expect(await sync(false)).to.equal(true);
-    expect(await settled()).to.deep.equal({ vmState: "stopped", taskState: null, powerState: 4 });
-    expect(powerCalls(), "power off is confirmed").to.deep.equal(["powerOff a"]);
+    expect(await settled()).to.deep.equal(STOPPED);
+    expect(powerCalls(), "nothing is sent").to.deep.equal([]);
   });
 
-  it("powers a stopped one's machine off by force, and keeps it stopped", async () => {
+  it("makes one active again that was only stopped since its machine was found off, and sends nothing", async () => {
     await sync(false);
-    await settled();
     expect(await sync(true)).to.equal(true);
-    expect(await settled()).to.deep.equal({ vmState: "stopped", taskState: null, powerState: 4 });
-    expect(powerCalls()).to.deep.equal(["powerOff a", "powerOff a"]);
+    expect(await settled()).to.deep.equal(ACTIVE);
+    expect(powerCalls()).to.deep.equal([]);
   });
 
-  it("says why a stop did not work, and may try again", async () => {
-    bench.driver.behaviour.failPower = () => new BaremetalError("PeerUnreachable", "the BMC 10.0.0.7 did not answer");
+  it("powers the machine of one off that its user stopped, and keeps it stopped", async () => {
+    await user("stop");
+    expect(await sync(true)).to.equal(true);
+    expect(await settled()).to.deep.equal(STOPPED);
+    expect(await sync(true), "again, if it comes on again").to.equal(true);
+    expect(await settled()).to.deep.equal(STOPPED);
+    expect(powerCalls()).to.deep.equal(["powerOff a", "powerOff a", "powerOff a"]);
+  });
+
+  it("forgets that a user stopped it when the user starts it: what the machine does later is no stop of the user's", async () => {
+    await user("stop");
+    await user("start");
     await sync(false);
-    expect(await settled()).to.deep.equal({ vmState: "active", taskState: null, powerState: 4 });
+    await sync(true);
+    expect(await settled()).to.deep.equal(ACTIVE);
+    await user("stop");
+    await bench.services.instances.reboot((await instances.get(id))!, "HARD");
+    await settled();
+    await sync(false);
+    await sync(true);
+    expect(await settled()).to.deep.equal(ACTIVE);
+    await user("stop");
+    await bench.services.instances.resetState((await instances.get(id))!, "active");
+    await sync(false);
+    await sync(true);
+    expect(await settled()).to.deep.equal(ACTIVE);
+    expect(
+      powerCalls().filter((call) => call === "powerOff a"),
+      "the user's three",
+    ).to.have.length(3);
+  });
+
+  it("a user starts one that was found off, as any other", async () => {
+    await sync(false);
+    await user("start");
+    expect(await settled()).to.deep.equal(ACTIVE);
+    expect(powerCalls()).to.deep.equal(["powerOn a"]);
+  });
+
+  it("leaves the machine on when a start failed that worked after all", async () => {
+    await user("stop");
+    bench.driver.behaviour.failPower = () => new BaremetalError("DeadlineExceeded", "it still says off");
+    await user("start");
+    delete bench.driver.behaviour.failPower;
+    expect(await settled()).to.deep.equal(STOPPED);
+    expect(await sync(true)).to.equal(true);
+    expect(await settled()).to.deep.equal(ACTIVE);
+    expect(
+      powerCalls().filter((call) => call === "powerOff a"),
+      "the user's",
+    ).to.have.length(1);
+  });
+
+  it("says why a power off did not work, and may try again", async () => {
+    await user("stop");
+    bench.driver.behaviour.failPower = () => new BaremetalError("PeerUnreachable", "the BMC 10.0.0.7 did not answer");
+    await sync(true);
+    expect(await settled()).to.deep.equal({ ...STOPPED, powerState: 1 });
     expect((await instances.get(id))?.fault?.message).to.equal("stop failed: the BMC 10.0.0.7 did not answer");
     delete bench.driver.behaviour.failPower;
-    expect(await sync(false)).to.equal(true);
-    expect(await settled()).to.include({ vmState: "stopped" });
+    expect(await sync(true)).to.equal(true);
+    expect(await settled()).to.deep.equal(STOPPED);
+  });
+
+  it("sends no power off that a restart cut off: two looks decide again", async () => {
+    await user("stop");
+    await user("start");
+    const calls = powerCalls().length;
+    for (const [vmState, sent] of [
+      ["stopped", []],
+      ["active", ["powerOff a"]],
+    ] as const) {
+      await instances.update(id, { vmState, taskState: "powering-off" });
+      await recoverInstances({
+        host: "h1",
+        instances,
+        deployments: bench.repositories.deployments,
+        service: bench.services.instances,
+        tasks: bench.services.tasks,
+        driver: bench.driver,
+        clock: systemClock,
+        logger: silentLogger,
+        builder: undefined as never,
+      });
+      expect(await settled()).to.include({ vmState: "stopped", taskState: null });
+      expect(powerCalls().slice(calls), `of an ${vmState} one`).to.deep.equal(sent);
+    }
   });
 
   it("only writes the power of one that failed", async () => {

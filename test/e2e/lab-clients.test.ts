@@ -154,7 +154,7 @@ describe("e2e: the rack that stays up, with Debian's nova and openstack", functi
   it("ends and starts the machine by nova stop and nova start; the tenant's own system comes up", async () => {
     const first = await lab.qemu(mac);
     expect(first, "the machine's power").to.not.equal(undefined);
-    const consoleFile = /path=([^,]+serial\.log)/.exec(first!.argv.join(" "))?.[1] ?? "";
+    const consoleFile = /logfile=([^,]+serial\.log)/.exec(first!.argv.join(" "))?.[1] ?? "";
     await nova("stop", name);
     await lab.until(`${name} to be SHUTOFF`, STATE_DEADLINE_MS, async () => /SHUTOFF/.test(await nova("show", name)));
     expect(await lab.qemu(mac)).to.equal(undefined);

@@ -105,8 +105,10 @@ export class FakeComputeDriver implements ComputeDriver {
     throw error;
   }
 
-  async destroy(instance: InstanceRecord): Promise<void> {
-    this.calls.push(`destroy ${instance.displayName}`);
+  async destroy(instance: InstanceRecord, options: { keepConsoleLog?: boolean } = {}): Promise<void> {
+    this.calls.push(
+      `destroy ${instance.displayName}${options.keepConsoleLog === true ? ", keep its console log" : ""}`,
+    );
     const error = this.behaviour.failDestroy?.();
     if (error !== undefined) throw error;
     const node = await this.#nodes.getByInstanceUuid(instance.uuid);

@@ -90,7 +90,11 @@ export class PowerBench {
     const instanceUuid = randomUUID();
     if (vmState !== undefined) {
       await this.#occupy(node, instanceUuid);
-      await this.instance(instanceUuid, { vmState, powerState: isOn ? 1 : 4 }, node.uuid);
+      await this.instance(
+        instanceUuid,
+        { vmState, powerState: isOn ? 1 : 4, stoppedByUser: vmState === "stopped" },
+        node.uuid,
+      );
     }
     return { machine, bmc: machine.bmc, nodeId: node.id, instanceUuid };
   }

@@ -54,6 +54,19 @@ describe("driver/power over IPMI, with faults", () => {
       (error: unknown) => error as BaremetalError,
     );
 
+  it("does not close the client of an action for somebody with older settings of the node", async () => {
+    const address = await bmc({ lyingStatus: "off" });
+    const control = power.for(node(address));
+    const action = control.powerOn();
+    while (!machine.isOn) await systemClock.sleep(10);
+    await failure(power.for(node(address, "an older one")).isPowerOn());
+    delete simulator?.faults.lyingStatus;
+    const sessions = simulator?.counters.sessionsOpened;
+    await action;
+    expect(simulator?.counters.sessionsOpened, "the action goes on in its session").to.equal(sessions);
+    expect(await control.isPowerOn(), "and so may its next one, in one of its own").to.equal(true);
+  });
+
   it("switches off, sets PXE for good, switches on", async () => {
     const control = power.for(node(await bmc()));
     machine.isOn = true;

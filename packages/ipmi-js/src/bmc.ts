@@ -1,6 +1,6 @@
 // One BMC for as long as the process lives: one kept session, one command in flight, reopened when lost.
 
-import { type Budget, type OperationOptions, pause, remainingMs, startBudget } from "./budget.ts";
+import { type Budget, LONGEST_TIMER_MS, type OperationOptions, pause, remainingMs, startBudget } from "./budget.ts";
 import { CircuitBreaker, type CircuitBreakerOptions } from "./circuit-breaker.ts";
 import type { BootDeviceSetting, BootFlags } from "./commands/boot-flags.ts";
 import type { ChassisControlAction } from "./commands/chassis-control.ts";
@@ -37,17 +37,34 @@ export interface BmcOptions extends SessionOptions {
 
 /** Sends without an answer after which the session counts as lost: 4.9 s with the default waits. */
 const SENDS_BEFORE_LOST = 6;
+/** A BMC is silent when three datagrams had no answer: after 0.3, 0.6 and some of the third of these waits. */
+const SILENCE_WAITS = 1.2;
 const NO_SLOT_PAUSE_MS = 1000;
 /** A network without a route fails at once: do not spin on it. */
 const LOST_PAUSE_MS = 100;
 /** Part of the keep-alive time that is left to chance. */
 const KEEP_ALIVE_SPREAD = 0.2;
+/** The keep-alives of thousands of sessions go out in bundles so far apart: to wake up for each alone costs more than to send it. */
+const KEEP_ALIVE_GRID_MS = 250;
 const KEEP_ALIVE_DEADLINE_MS = 10_000;
 
-/** A BMC that counts as dead was not asked. */
-class DeadBmcError extends IpmiError {}
+/** Without a question to the BMC: it counts as dead, or the time was over. */
+class NotAskedError extends IpmiError {}
 
-type Work<T> = (session: IpmiSession, limits: CommandOptions, budget: Budget) => Promise<T>;
+/** The time was over before the BMC can be called silent. */
+class HastyError extends IpmiError {}
+
+/** `limits` gives the time that is left to the next command. */
+type Work<T> = (session: IpmiSession, limits: () => CommandOptions, budget: Budget) => Promise<T>;
+
+/** Errors that a BMC has no part in. */
+const SAYS_NOTHING: ReadonlySet<string> = new Set(["Aborted", "InvalidArgument", "Closed"]);
+
+/** Milliseconds from now to the last point of a grid within `ms`; at least one step. */
+function untilGrid(ms: number, gridMs: number): number {
+  const now = performance.now();
+  return Math.max(gridMs, Math.floor((now + ms) / gridMs) * gridMs - now);
+}
 
 /**
  * A client of one BMC. Operations run in the order they were asked for. A lost session, a restarted BMC and a BMC
@@ -77,10 +94,14 @@ export class Bmc {
   /** Checks the options (`InvalidArgument`); nothing is sent before the first operation. */
   constructor(options: BmcOptions) {
     this.#options = resolveOptions(options);
-    this.#operationDeadlineMs = options.operationDeadlineMs ?? 30_000;
-    this.#idleCloseMs = options.idleCloseMs ?? 30_000;
-    this.#keepAliveMs = options.keepAliveMs;
-    this.#minGapMs = options.minGapMs ?? 10;
+    const { operationDeadlineMs = 30_000, idleCloseMs = 30_000, keepAliveMs, minGapMs = 10 } = options;
+    for (const [name, ms] of Object.entries({ operationDeadlineMs, idleCloseMs, keepAliveMs: keepAliveMs ?? 1 }))
+      if (!(ms > 0)) this.#refuse(`${name} must be a positive number of milliseconds, not ${ms}`);
+    if (!(minGapMs >= 0)) this.#refuse(`minGapMs must be milliseconds from 0, not ${minGapMs}`);
+    this.#operationDeadlineMs = operationDeadlineMs;
+    this.#idleCloseMs = idleCloseMs;
+    this.#keepAliveMs = keepAliveMs;
+    this.#minGapMs = minGapMs;
     this.#ownQuirks = options.quirks ?? [];
     this.#breaker = new CircuitBreaker(options.breaker);
   }
@@ -94,21 +115,21 @@ export class Bmc {
   async getPower(options?: OperationOptions): Promise<boolean> {
     const status = await this.#run("get the power state", options, async (session, limits, budget) => {
       await pause(this.#powerSettlesAt - performance.now(), budget);
-      return session.getChassisStatus(limits);
+      return session.getChassisStatus(limits());
     });
     return status.isPowerOn;
   }
 
   /** Power state and faults. */
   getChassisStatus(options?: OperationOptions): Promise<ChassisStatus> {
-    return this.#run("get the chassis status", options, (session, limits) => session.getChassisStatus(limits));
+    return this.#run("get the chassis status", options, (session, limits) => session.getChassisStatus(limits()));
   }
 
   /** Resolves when the BMC has accepted the action; poll `getPower` for its effect. */
   control(action: ChassisControlAction, options?: OperationOptions): Promise<void> {
     return this.#run(action, options, async (session, limits) => {
       const { powerSettleMs = 0 } = await this.#knownWorkaround(session, limits);
-      await session.chassisControl(action, limits);
+      await session.chassisControl(action, limits());
       this.#powerSettlesAt = performance.now() + powerSettleMs;
     });
   }
@@ -117,7 +138,7 @@ export class Bmc {
   setBootDevice(setting: BootDeviceSetting, options?: OperationOptions): Promise<void> {
     return this.#run("set the boot device", options, async (session, limits) => {
       const { bootSettleMs = 0 } = await this.#knownWorkaround(session, limits);
-      await session.setBootDevice(setting, limits);
+      await session.setBootDevice(setting, limits());
       this.#bootSettlesAt = performance.now() + bootSettleMs;
     });
   }
@@ -126,13 +147,17 @@ export class Bmc {
   getBootDevice(options?: OperationOptions): Promise<BootFlags> {
     return this.#run("get the boot device", options, async (session, limits, budget) => {
       await pause(this.#bootSettlesAt - performance.now(), budget);
-      return session.getBootDevice(limits);
+      return session.getBootDevice(limits());
     });
   }
 
   /** Vendor, product and firmware. */
   getDeviceId(options?: OperationOptions): Promise<DeviceId> {
-    return this.#run("get the device id", options, (session, limits) => session.getDeviceId(limits));
+    return this.#run("get the device id", options, async (session, limits) => {
+      const device = await session.getDeviceId(limits());
+      if (this.#ownQuirks !== false) this.#workaround = workaroundFor(device, this.#ownQuirks);
+      return device;
+    });
   }
 
   /** Runs any command in its turn. */
@@ -141,7 +166,7 @@ export class Bmc {
     request: Request,
     options?: OperationOptions,
   ): Promise<Response> {
-    return this.#run(command.name, options, (session, limits) => session.execute(command, request, limits));
+    return this.#run(command.name, options, (session, limits) => session.execute(command, request, limits()));
   }
 
   /** Lets the operations under way and in line finish (each has its deadline), closes the session, refuses new ones. */
@@ -153,10 +178,13 @@ export class Bmc {
   async #close(): Promise<void> {
     clearTimeout(this.#idleTimer);
     await this.#fifo.take(startBudget(Number.POSITIVE_INFINITY));
-    await this.#idleClosing;
-    await this.#session?.close();
-    this.#session = undefined;
-    this.#fifo.pass();
+    try {
+      await this.#idleClosing;
+      await this.#session?.close();
+    } finally {
+      this.#session = undefined;
+      this.#fifo.pass();
+    }
   }
 
   async #run<T>(operation: string, options: OperationOptions = {}, work: Work<T>): Promise<T> {
@@ -192,25 +220,25 @@ export class Bmc {
     const now = performance.now();
     const restMs = this.#breaker.waitMs(now);
     if (restMs >= remainingMs(budget)) throw this.#deadError(operation, restMs);
-    const gapMs = this.#lastEndAt + (this.#workaround?.minGapMs ?? this.#minGapMs) - now;
+    const gapMs = this.#lastEndAt + Math.max(this.#minGapMs, this.#workaround?.minGapMs ?? 0) - now;
     const waitMs = Math.max(restMs, gapMs);
     if (waitMs > 0) await pause(waitMs, budget);
     if (budget.signal?.aborted) throw abortedError(this.#options, operation, budget.signal);
   }
 
-  /** Only silence counts against a BMC: a refusal is an answer. What we did not ask does not count again. */
+  /** Only silence counts against a BMC, and any answer, a refusal too, for it. What was not asked says nothing. */
   #count(error: unknown): void {
-    if (!(error instanceof IpmiError) || error instanceof DeadBmcError || error.code === "Aborted") return;
+    if (!(error instanceof IpmiError) || error instanceof NotAskedError || error instanceof HastyError) return;
     if (error.code === "Timeout") this.#breaker.failed(performance.now());
-    else this.#breaker.succeeded();
+    else if (!SAYS_NOTHING.has(error.code)) this.#breaker.succeeded();
   }
 
   /** What the table says of this BMC, asked once. One that does not tell what it is gets no workaround. */
-  async #knownWorkaround(session: IpmiSession, limits: CommandOptions): Promise<Workaround> {
+  async #knownWorkaround(session: IpmiSession, limits: () => CommandOptions): Promise<Workaround> {
     if (this.#ownQuirks === false) return {};
     if (this.#workaround !== undefined) return this.#workaround;
     try {
-      this.#workaround = workaroundFor(await session.getDeviceId(limits), this.#ownQuirks);
+      this.#workaround = workaroundFor(await session.getDeviceId(limits()), this.#ownQuirks);
     } catch (error) {
       if (!isIpmiError(error, "CompletionCode") && !isIpmiError(error, "Protocol")) throw error;
       this.#workaround = {};
@@ -219,18 +247,29 @@ export class Bmc {
   }
 
   async #runInTurn<T>(operation: string, budget: Budget, work: Work<T>): Promise<T> {
+    let isSilent = false;
     for (;;) {
+      let askedAt = performance.now();
+      const limits = (): CommandOptions => {
+        askedAt = performance.now();
+        const deadlineMs = remainingMs(budget);
+        if (deadlineMs === 0) throw this.#notAskedError(operation, budget);
+        const { signal } = budget;
+        return { deadlineMs, maxSends: SENDS_BEFORE_LOST, ...(signal === undefined ? {} : { signal }) };
+      };
       try {
         this.#session ??= await openResolvedSession(this.#options, budget);
-        const limits = { deadlineMs: Math.max(1, remainingMs(budget)), maxSends: SENDS_BEFORE_LOST };
-        const signed = budget.signal === undefined ? limits : { ...limits, signal: budget.signal };
-        return await work(this.#session, signed, budget);
+        return await work(this.#session, limits, budget);
       } catch (error) {
+        if (error instanceof NotAskedError) throw error;
         const left = remainingMs(budget);
         if (isIpmiError(error, "Timeout")) {
+          // Trap: a caller in a hurry is no reason to think ill of the BMC, or of the session.
+          isSilent ||= left > 0 || performance.now() - askedAt >= SILENCE_WAITS * this.#options.retransmitMs;
+          if (!isSilent) throw this.#timeoutError(HastyError, operation, budget, error);
           // No answer, so the session is not to be trusted: the BMC may have restarted and forgotten it.
           await this.#dropSession();
-          if (left === 0) throw this.#timeoutError(operation, budget, error);
+          if (left === 0) throw this.#timeoutError(IpmiError, operation, budget, error);
           await pause(LOST_PAUSE_MS, budget);
         } else if (isIpmiError(error, "NoFreeSession") && left > NO_SLOT_PAUSE_MS) {
           await pause(NO_SLOT_PAUSE_MS, budget);
@@ -254,14 +293,18 @@ export class Bmc {
     clearTimeout(this.#idleTimer);
     const knownMs = this.#workaround?.sessionIdleMs ?? Number.POSITIVE_INFINITY;
     if (this.#keepAliveMs !== undefined) {
-      const afterMs = Math.min(this.#keepAliveMs, knownMs / 2) * (1 - KEEP_ALIVE_SPREAD * Math.random());
-      this.#idleTimer = setTimeout(() => this.#keepAlive(), afterMs);
+      const longestMs = Math.min(this.#keepAliveMs, knownMs / 2, LONGEST_TIMER_MS);
+      const afterMs = longestMs * (1 - KEEP_ALIVE_SPREAD * Math.random());
+      this.#idleTimer = setTimeout(
+        () => this.#keepAlive(),
+        untilGrid(afterMs, Math.min(KEEP_ALIVE_GRID_MS, longestMs / 20)),
+      );
     } else {
       this.#idleTimer = setTimeout(
         () => {
           this.#idleClosing = this.#closeIdleSession();
         },
-        Math.min(this.#idleCloseMs, knownMs),
+        Math.min(this.#idleCloseMs, knownMs, LONGEST_TIMER_MS),
       );
     }
     this.#idleTimer.unref();
@@ -270,7 +313,7 @@ export class Bmc {
   /** Its end arms the next one. A failure is told by the next operation that somebody asks for. */
   #keepAlive(): void {
     const options = { deadlineMs: KEEP_ALIVE_DEADLINE_MS };
-    this.#run("keep the session", options, (session, limits) => session.getChassisStatus(limits)).catch(() => {});
+    this.#run("keep the session", options, (session, limits) => session.getChassisStatus(limits())).catch(() => {});
   }
 
   async #closeIdleSession(): Promise<void> {
@@ -279,8 +322,17 @@ export class Bmc {
     await this.#fifo.take(startBudget(Number.POSITIVE_INFINITY));
     const session = this.#session;
     this.#session = undefined;
-    await session?.close();
-    this.#fifo.pass();
+    try {
+      await session?.close();
+    } finally {
+      this.#fifo.pass();
+    }
+  }
+
+  #refuse(text: string): never {
+    const { address, name } = this.#options;
+    const operation = "check the client's options";
+    throw new IpmiError("InvalidArgument", `options for BMC ${name}: ${text}`, { address, operation });
   }
 
   #deadError(operation: string, restMs: number): IpmiError {
@@ -288,12 +340,18 @@ export class Bmc {
     const text =
       `${operation}: BMC ${name} did not answer ${this.#breaker.failures} operations in a row and is left alone ` +
       `for another ${Math.ceil(restMs)} ms; is its address right, is it powered and on this network?`;
-    return new DeadBmcError("Timeout", text, { address, operation });
+    return new NotAskedError("Timeout", text, { address, operation });
   }
 
-  #timeoutError(operation: string, budget: Budget, cause: IpmiError): IpmiError {
+  #notAskedError(operation: string, budget: Budget): IpmiError {
+    const { address, name } = this.#options;
+    const text = `${operation}: the ${budget.totalMs} ms were over before BMC ${name} was asked`;
+    return new NotAskedError("Timeout", text, { address, operation });
+  }
+
+  #timeoutError(kind: typeof IpmiError, operation: string, budget: Budget, cause: IpmiError): IpmiError {
     const { address, name } = this.#options;
     const text = `${operation}: no answer from BMC ${name} within ${budget.totalMs} ms; is its address right, is it powered and on this network? Last: ${cause.message}`;
-    return new IpmiError("Timeout", text, { address, operation, cause });
+    return new kind("Timeout", text, { address, operation, cause });
   }
 }

@@ -16,6 +16,9 @@ export interface OperationOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What a timer of Node can wait; it fires at once for more. */
+export const LONGEST_TIMER_MS = 0x7fffffff;
+
 /** A budget of `totalMs` from now on. */
 export function startBudget(totalMs: number, signal?: AbortSignal): Budget {
   return { endsAt: performance.now() + totalMs, totalMs, signal };
@@ -35,7 +38,7 @@ export function pause(ms: number, budget: Budget): Promise<void> {
       budget.signal?.removeEventListener("abort", done);
       resolve();
     };
-    const timer = setTimeout(done, Math.min(ms, remainingMs(budget)));
+    const timer = setTimeout(done, Math.min(ms, remainingMs(budget), LONGEST_TIMER_MS));
     budget.signal?.addEventListener("abort", done, { once: true });
   });
 }

@@ -69,7 +69,12 @@ export function exchange<T>(transport: Transport, request: ExchangeRequest<T>, b
       sends += 1;
     };
     budget.signal?.addEventListener("abort", onAbort, { once: true });
-    sendAgain();
+    try {
+      sendAgain();
+    } catch (error) {
+      // What cannot be sent, such as a request that is too long, must leave nothing behind.
+      settle(() => reject(error));
+    }
   });
 }
 

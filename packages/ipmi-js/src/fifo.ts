@@ -1,5 +1,5 @@
 // First come, first served: one holder at a time; those who wait can give up without holding up the others.
-import { type Budget, remainingMs } from "./budget.ts";
+import { type Budget, LONGEST_TIMER_MS, remainingMs } from "./budget.ts";
 
 /** Why a wait for the turn ended without it. */
 export type WaitEnd = "deadline" | "aborted";
@@ -33,7 +33,7 @@ export class Fifo {
       };
       const turn = (): void => settle(undefined);
       const onAbort = (): void => leave("aborted");
-      const timer = setTimeout(() => leave("deadline"), Math.min(remainingMs(budget), 0x7fffffff));
+      const timer = setTimeout(() => leave("deadline"), Math.min(remainingMs(budget), LONGEST_TIMER_MS));
       budget.signal?.addEventListener("abort", onAbort, { once: true });
       this.#waiting.push(turn);
     });

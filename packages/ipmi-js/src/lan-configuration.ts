@@ -5,6 +5,7 @@ import type { CommandRunner } from "./commands/command-runner.ts";
 import {
   getLanConfigurationParameters,
   LAN_PARAMETER_NOT_SUPPORTED,
+  LAN_SET_IN_PROGRESS,
   setLanConfigurationParameters,
 } from "./commands/lan-configuration-parameters.ts";
 import {
@@ -56,6 +57,9 @@ interface Write {
   readonly data: Buffer;
 }
 
+/** The caller's time may be over, and a BMC that does not answer shall not keep him. */
+const END_SET_DEADLINE_MS = 1000;
+
 /** Reads what a LAN channel is set to. `channel` defaults to the one the session is on. */
 export async function readLanConfiguration(
   runner: CommandRunner,
@@ -63,16 +67,7 @@ export async function readLanConfiguration(
   options: OperationOptions = {},
 ): Promise<LanConfiguration> {
   const walk = new Walk(runner, "read the LAN configuration", options);
-  const read = async <Value>(parameter: LanParameter<Value>): Promise<Value | undefined> => {
-    const request = { channel, parameter: parameter.selector };
-    try {
-      const check = ({ data }: { data: Buffer }): unknown => parameter.decode(data);
-      return parameter.decode((await walk.run(getLanConfigurationParameters, request, check)).data);
-    } catch (error) {
-      if (isRefusal(error, LAN_PARAMETER_NOT_SUPPORTED)) return undefined;
-      throw error;
-    }
-  };
+  const read = <Value>(parameter: LanParameter<Value>) => readParameter(walk, channel, parameter);
   return {
     ipAddressSource: await read(LAN_PARAMETER.ipAddressSource),
     ipAddress: await read(LAN_PARAMETER.ipAddress),
@@ -93,8 +88,9 @@ export async function readLanConfiguration(
 
 /**
  * Writes settings of a LAN channel: set in progress, the source before the addresses (BMCs refuse those while DHCP gives
- * them), commit, set complete. Changing the address the session uses ends in `Timeout`, though it worked. `InvalidArgument`
- * before anything is sent for an address that is none; `CompletionCode` 81h if another party is writing.
+ * them), commit, set complete; the last after failures too, for up to a second more. Changing the address the session uses
+ * ends in `Timeout`, though it worked. `InvalidArgument` before anything is sent for an address that is none;
+ * `CompletionCode` 81h if another party is writing.
  */
 export async function writeLanConfiguration(
   runner: CommandRunner,
@@ -106,19 +102,60 @@ export async function writeLanConfiguration(
   const walk = new Walk(runner, "write the LAN configuration", options);
   const write = (one: Write): Promise<void> => walk.run(setLanConfigurationParameters, { channel, ...one });
   const state = (value: SetInProgress): Promise<void> => write(encoded(LAN_PARAMETER.setInProgress, value));
-  await state("in-progress").catch((error: unknown) => {
-    if (!isRefusal(error, LAN_PARAMETER_NOT_SUPPORTED)) throw error;
-  });
+  const before = await readSetState(walk, channel);
+  try {
+    await state("in-progress");
+  } catch (error) {
+    // Trap: a `Bmc` whose answer was lost asks again, and is turned down because of the set that it began itself.
+    const isOurs = before === "complete" && isRefusal(error, LAN_SET_IN_PROGRESS);
+    if (!isOurs && !isRefusal(error, LAN_PARAMETER_NOT_SUPPORTED)) {
+      // Without an answer the BMC may have begun; a set that somebody else began is not ours to end.
+      if (!isIpmiError(error, "CompletionCode") && before !== "in-progress") await endSet(runner, channel);
+      throw error;
+    }
+  }
   try {
     for (const one of writes) await write(one);
+    // Trap: BMCs with rollback (ipmi_sim) forget all that was written when the set is completed without a commit.
+    await passingOverRefusals(state("commit"));
+    await passingOverRefusals(state("complete"));
   } catch (error) {
     // Complete without commit is how a BMC that can take writes back is told to.
-    if (isIpmiError(error, "CompletionCode")) await passingOverRefusals(state("complete"));
+    await endSet(runner, channel);
     throw error;
   }
-  // Trap: BMCs with rollback (ipmi_sim) forget all that was written when the set is completed without a commit.
-  await passingOverRefusals(state("commit"));
-  await passingOverRefusals(state("complete"));
+}
+
+/** Undefined: the BMC does not have the parameter. */
+async function readParameter<Value>(
+  walk: Walk,
+  channel: number,
+  parameter: LanParameter<Value>,
+): Promise<Value | undefined> {
+  const request = { channel, parameter: parameter.selector };
+  try {
+    const check = ({ data }: { data: Buffer }): unknown => parameter.decode(data);
+    return parameter.decode((await walk.run(getLanConfigurationParameters, request, check)).data);
+  } catch (error) {
+    if (isRefusal(error, LAN_PARAMETER_NOT_SUPPORTED)) return undefined;
+    throw error;
+  }
+}
+
+/** Undefined: the BMC does not say, which keeps nobody from writing. */
+async function readSetState(walk: Walk, channel: number): Promise<SetInProgress | undefined> {
+  try {
+    return await readParameter(walk, channel, LAN_PARAMETER.setInProgress);
+  } catch (error) {
+    if (!isIpmiError(error, "CompletionCode") && !isIpmiError(error, "Protocol")) throw error;
+    return undefined;
+  }
+}
+
+/** Lets others write again, as well as it can: the caller is told of the failure before it, and its signal may have fired. */
+async function endSet(runner: CommandRunner, channel: number): Promise<void> {
+  const request = { channel, ...encoded(LAN_PARAMETER.setInProgress, "complete") };
+  await runner.execute(setLanConfigurationParameters, request, { deadlineMs: END_SET_DEADLINE_MS }).catch(() => {});
 }
 
 function encodeChanges(runner: CommandRunner, changes: LanConfigurationChanges): Write[] {

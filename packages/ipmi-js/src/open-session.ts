@@ -108,13 +108,17 @@ class Search {
    */
   async #askWhatElse(): Promise<void> {
     this.#openSends = SENDS_PER_STEP;
-    const hasChoice = this.#plan.suites.length > 1 || this.#options.protocol === "auto";
-    const offer = hasChoice && remainingMs(this.#budget) > 0 ? await askOffer(this.#options, this.#budget) : undefined;
+    const offer = remainingMs(this.#budget) > 0 ? await askOffer(this.#options, this.#budget) : undefined;
     if (offer === undefined) return;
     this.#silences += 1;
     const [first, ...others] = this.#plan.suites;
-    if (!offer.supportsV20 && this.#options.protocol === "auto") this.#plan = { ...this.#plan, isV15: true };
-    else if (first !== undefined && (offer.suites?.includes(first.id) === false || this.#silences > 1)) {
+    if (!offer.supportsV20) {
+      if (this.#options.protocol === "2.0") throw onlyV15(this.#options);
+      // Not remembered: a forged answer must not outlive the attack.
+      this.#plan = { ...this.#plan, isV15: true };
+      return;
+    }
+    if (first !== undefined && (offer.suites?.includes(first.id) === false || this.#silences > 1)) {
       this.#plan = { isV15: false, suites: [...preferListed(others, offer), first] };
       this.#openSends = SENDS_BEFORE_ASKING;
       this.#silences = 0;
@@ -125,6 +129,12 @@ class Search {
 
 function isSilence(error: unknown): boolean {
   return error instanceof SetupLostError && error.code === "Timeout" && error.operation === OPEN_SESSION;
+}
+
+/** Unsigned, and maybe forged: an error, and no reason to go on in the clear. */
+function onlyV15({ address, name }: ResolvedOptions): IpmiError {
+  const text = `no session with ${name}: it says that it has only IPMI 1.5, which encrypts nothing; ask for that with protocol "1.5" if you must`;
+  return new IpmiError("CipherSuite", text, { address, operation: OPEN_SESSION });
 }
 
 async function noCommonSuite(

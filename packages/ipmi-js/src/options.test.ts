@@ -79,7 +79,7 @@ describe("session options", () => {
 
   it("has the documented defaults", () => {
     const { port, privilege, suites, deadlineMs, retransmitMs, ...rest } = resolveOptions(GOOD);
-    expect([rest.protocol, rest.v15Authentication, rest.nameOnlyLookup]).to.deep.equal(["auto", [2], true]);
+    expect([rest.protocol, rest.v15Authentication, rest.nameOnlyLookup]).to.deep.equal(["2.0", [2], true]);
     expect([port, privilege, suites.map((suite) => suite.id), deadlineMs, retransmitMs]).to.deep.equal([
       623,
       4,

@@ -31,7 +31,10 @@ export interface SessionOptions {
   readonly allowCipherZero?: boolean;
   /** The BMC's K_g, if one is set on it: text, hex digits after `0x`, or bytes; at most 20 bytes. */
   readonly kg?: string | Buffer;
-  /** Default `auto`. A man in the middle can force 1.5 then, which is not encrypted: `2.0` prevents it. */
+  /**
+   * Default `2.0`. `auto` takes 1.5 where a BMC says that it has no 2.0. Trap: it says so unsigned. A man in the middle can force 1.5 then,
+   * which encrypts nothing and shows him what he can try passwords against.
+   */
   readonly protocol?: SessionProtocol;
   /** Authentication of IPMI 1.5 sessions, best first. Default `md5`. `password` sends the password in the clear. */
   readonly v15Authentication?: readonly AuthenticationTypeName[];
@@ -78,7 +81,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
   if (!Number.isInteger(port) || port < 1 || port > 65535) refuse(`port ${port} is not between 1 and 65535`);
   const user = Buffer.from(options.user);
   if (user.length > MAX_USER_BYTES) refuse(`the user name has ${user.length} bytes; IPMI allows ${MAX_USER_BYTES}`);
-  const protocol = options.protocol ?? "auto";
+  const protocol = options.protocol ?? "2.0";
   if (!PROTOCOLS.has(protocol)) refuse(`protocol "${protocol}" is not known; use auto, 2.0 or 1.5`);
   const passwordBytes = Buffer.byteLength(options.password);
   const [passwordLimit, version] = protocol === "1.5" ? [MAX_V15_PASSWORD_BYTES, "1.5"] : [MAX_PASSWORD_BYTES, "2.0"];

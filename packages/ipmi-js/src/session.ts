@@ -33,6 +33,8 @@ export interface CommandOptions extends OperationOptions {
 
 const NODE_BUSY = 0xc0;
 const BUSY_PAUSE_MS = 300;
+/** What a UDP datagram of IPv4 has left for a payload, the most that is added to it taken away. */
+const MAX_PAYLOAD_BYTES = 65_400;
 const CLOSE_DEADLINE_MS = 1000;
 
 /**
@@ -155,7 +157,9 @@ export class IpmiSession {
   abandon(): Promise<void> {
     if (this.#closing === undefined) {
       const data = closeSession.encodeRequest({ bmcSessionId: this.#session.bmcSessionId });
-      this.#send(consoleRequest(closeSession.netFn, closeSession.code, this.#nextRqSeq(), data));
+      // The number may be one that still waits: nobody waits for the answer to this.
+      this.#rqSeq = (this.#rqSeq + 1) & 0x3f;
+      this.#send(consoleRequest(closeSession.netFn, closeSession.code, this.#rqSeq, data));
       this.#closing = this.#release();
     }
     return this.#closing;
@@ -164,9 +168,13 @@ export class IpmiSession {
   async #close(): Promise<void> {
     const budget = startBudget(CLOSE_DEADLINE_MS);
     const request = { bmcSessionId: this.#session.bmcSessionId };
-    // A BMC that does not answer forgets the session by itself after 60 seconds; there is nothing to report.
-    await this.#ask(closeSession, request, budget, undefined).catch(() => undefined);
-    await this.#release();
+    try {
+      await this.#ask(closeSession, request, budget, undefined);
+    } catch {
+      // A BMC that does not answer forgets the session by itself after 60 seconds; there is nothing to report.
+    } finally {
+      await this.#release();
+    }
   }
 
   #release(): Promise<void> {
@@ -211,6 +219,7 @@ export class IpmiSession {
 
   #seal(payloadType: number, payload: Buffer): Buffer {
     try {
+      if (payload.length > MAX_PAYLOAD_BYTES) throw new WireError(`${payload.length} bytes fit into no packet`);
       return this.#session.packets.seal(payloadType, payload);
     } catch (cause) {
       if (!(cause instanceof WireError)) throw cause;

@@ -44,7 +44,8 @@ const OPERATION = "set a user";
  * Sets up a user, or gives one a new password: the way to rotate credentials. A slot of another name is disabled first;
  * then name, password, a test of the password, rights, and last of all enabled, so that no half-made user can log in. A user
  * that keeps its name is never disabled, as it may be the one that is logged in. Errors are those of the step that
- * failed, `CompletionCode` 80h if the BMC took the password and has another. Sessions that are open stay open.
+ * failed, `CompletionCode` 80h if the BMC took the password and has another; `WrongPassword` that says so if the user is
+ * the one logged in and a `Bmc` lost its session after the password was sent: it may be in force. Sessions that are open stay open.
  */
 export async function setUser(
   runner: CommandRunner,
@@ -62,15 +63,32 @@ export async function setUser(
     await unlessRefused(walk.run(setUserPassword, { userId, operation: "disable" }));
     await walk.run(setUserName, { userId, name });
   }
-  await walk.run(setUserPassword, { userId, operation: "set", password, size });
-  await unlessRefused(
-    walk.run(setUserPassword, { userId, operation: "test", password, size }),
-    PASSWORD_TEST_FAILED,
-    WRONG_PASSWORD_SIZE,
-  );
-  const rights = { isRestrictedToCallback: false, hasLinkAuthentication: false, hasIpmiMessaging: true };
-  await walk.run(setUserAccess, { channel, userId, privilegeLimit: PRIVILEGE_LEVEL[privilege], rights });
-  await walk.run(setUserPassword, { userId, operation: "enable" });
+  await sendingNewPassword(async () => {
+    await walk.run(setUserPassword, { userId, operation: "set", password, size });
+    await unlessRefused(
+      walk.run(setUserPassword, { userId, operation: "test", password, size }),
+      PASSWORD_TEST_FAILED,
+      WRONG_PASSWORD_SIZE,
+    );
+    const rights = { isRestrictedToCallback: false, hasLinkAuthentication: false, hasIpmiMessaging: true };
+    await walk.run(setUserAccess, { channel, userId, privilegeLimit: PRIVILEGE_LEVEL[privilege], rights });
+    await walk.run(setUserPassword, { userId, operation: "enable" });
+  });
+}
+
+/**
+ * Runs the steps from "set password" on. Trap: if the login's own password is set and the session lost then, a `Bmc` logs in
+ * again with the old one: the `WrongPassword` of that is no proof that nothing was done, and says so. Its operation is Set User Password.
+ */
+export async function sendingNewPassword<T>(steps: () => Promise<T>): Promise<T> {
+  try {
+    return await steps();
+  } catch (error) {
+    if (!isIpmiError(error, "WrongPassword")) throw error;
+    const { address, rakpStatus } = error;
+    const text = `the password may have been changed: try the new one. The session was lost meanwhile, and one with the old password refused: ${error.message}`;
+    throw new IpmiError("WrongPassword", text, { address, operation: setUserPassword.name, rakpStatus, cause: error });
+  }
 }
 
 /** All user slots of the BMC with their rights on `channel`, by default the one the session is on. */

@@ -115,6 +115,9 @@ export class SharedSockets implements Network {
         socket.off("error", reject);
         resolve();
       });
+    }).catch((error: unknown) => {
+      socket.close();
+      throw error;
     });
     // What fails is told to the one who sent; the socket itself goes on.
     socket.on("error", () => {});
@@ -146,9 +149,12 @@ export class SharedSockets implements Network {
   }
 }
 
-/** IPv6 addresses have many spellings; datagrams come with the shortest. */
+/** IPv6 addresses have many spellings; datagrams come with the shortest, and the zone of a link-local one. */
 function canonical(ip: string): string {
-  return isIP(ip) === 6 ? new SocketAddress({ address: ip, family: "ipv6" }).address : ip;
+  if (isIP(ip) !== 6) return ip;
+  const [address = ip, zone] = ip.split("%");
+  const shortest = new SocketAddress({ address, family: "ipv6" }).address;
+  return zone === undefined ? shortest : `${shortest}%${zone}`;
 }
 
 function keyOf(ip: string, port: number): string {

@@ -89,10 +89,17 @@ export const OWN_SOCKETS: Network = {
   connect: (address, port, budget) => UdpTransport.connect(address, port, budget),
 };
 
+/** The name server did not answer, or could not: it may the next time. */
+const TEMPORARY: ReadonlySet<string> = new Set(["EAI_AGAIN", "ETIMEOUT", "ESERVFAIL", "ECONNREFUSED"]);
+
 /** Trap: the resolver cannot be interrupted and may take far longer than the caller's deadline; it is left behind then. */
 export async function resolveName(address: string, budget: Budget): Promise<string> {
   const operation = "resolve the BMC's address";
   const found = lookup(address).catch((cause: NodeJS.ErrnoException) => {
+    if (TEMPORARY.has(cause.code ?? "")) {
+      const text = `the name server could not resolve the BMC address "${address}" now (${cause.code})`;
+      throw new IpmiError("Timeout", text, { address, operation, cause });
+    }
     const text = `the BMC address "${address}" does not resolve (${cause.code}): check its spelling and the name server`;
     throw new IpmiError("InvalidArgument", text, { address, operation, cause });
   });

@@ -2,9 +2,7 @@
 import { type Budget, type OperationOptions, pause, remainingMs, startBudget } from "./budget.ts";
 import type { Command } from "./commands/command.ts";
 import type { CommandRunner } from "./commands/command-runner.ts";
-import { getDeviceId } from "./commands/get-device-id.ts";
 import { IpmiError, isIpmiError } from "./errors.ts";
-import { WireError } from "./wire/wire-error.ts";
 
 /** A walk over a slow BMC with hundreds of records takes most of it. */
 const DEFAULT_DEADLINE_MS = 60_000;
@@ -32,7 +30,10 @@ export class Walk {
     check?: (response: Response) => void,
   ): Promise<Response> {
     const left = remainingMs(this.#budget);
-    if (left === 0) return this.#overdue(command.name);
+    if (left === 0) {
+      const { address } = this.#runner;
+      throw this.#timeout(new IpmiError("Timeout", "the time was over", { address, operation: command.name }));
+    }
     const checked: Command<Request, Response> = {
       ...command,
       decodeResponse: (data) => {
@@ -60,27 +61,9 @@ export class Walk {
     return signal === undefined ? { deadlineMs } : { deadlineMs, signal };
   }
 
-  /** Only the runner knows the BMC's name for the error: it is had from a harmless command that fails whatever is answered. */
-  async #overdue(name: string): Promise<never> {
-    const failing: Command<void, never> = {
-      ...getDeviceId,
-      name,
-      encodeResponse: () => Buffer.alloc(0),
-      decodeResponse: () => {
-        throw new WireError("the time is over");
-      },
-    };
-    try {
-      return await this.#runner.execute(failing, undefined, this.#limits(1));
-    } catch (error) {
-      if (isIpmiError(error, "Timeout") || isIpmiError(error, "Protocol")) throw this.#timeout(error);
-      throw error;
-    }
-  }
-
   #timeout(cause: IpmiError): IpmiError {
     const { address } = cause;
-    const text = `${this.#operation} of ${address}: not done within ${this.#budget.totalMs} ms; it was at ${cause.operation}. Last: ${cause.message}`;
+    const text = `${this.#operation} of ${address}: not done within ${Math.round(this.#budget.totalMs)} ms; it was at ${cause.operation}. Last: ${cause.message}`;
     return new IpmiError("Timeout", text, { address, operation: this.#operation, cause });
   }
 }

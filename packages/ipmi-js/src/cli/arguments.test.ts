@@ -1,7 +1,15 @@
 // Arguments, output and the small readers of words: no I/O.
 import { expect } from "chai";
-import { commandIndex, noWords, oneOf, parseCipherSuites, parseCommand, parsePrivilege } from "./arguments.ts";
-import { formatFields, formatJson, formatRow, formatTable, formatTime } from "./output.ts";
+import {
+  commandIndex,
+  noWords,
+  oneOf,
+  parseCipherSuites,
+  parseCommand,
+  parsePrivilege,
+  parseProtocol,
+} from "./arguments.ts";
+import { formatFields, formatJson, formatRow, formatTable, formatTime, safeLine } from "./output.ts";
 import { parseByte } from "./raw.ts";
 import { faultsOf } from "./status.ts";
 import { UsageError } from "./usage-error.ts";
@@ -44,6 +52,9 @@ describe("arguments of the command", () => {
     for (const wrong of ["", "17,", "x", "-1"]) expect(() => parseCipherSuites(wrong)).to.throw(UsageError, "17,3");
     expect(parsePrivilege("ADMIN")).to.equal("administrator");
     expect(() => parsePrivilege("root")).to.throw(UsageError, "callback | user | operator | administrator");
+    expect(["2.0", "1.5", "auto"].map(parseProtocol)).to.deep.equal(["2.0", "1.5", "auto"]);
+    for (const wrong of ["2", "", "lanplus"])
+      expect(() => parseProtocol(wrong)).to.throw(UsageError, "--protocol takes 2.0 | 1.5 | auto");
     expect(["6", "0x06", "06h", "255", "0xFF", "0"].map(parseByte)).to.deep.equal([6, 6, 6, 255, 255, 0]);
     for (const wrong of ["256", "0x100", "fg", "", "-1", "ff"]) expect(() => parseByte(wrong)).to.throw(UsageError);
   });
@@ -73,6 +84,15 @@ describe("output of the command", () => {
     const value = { data: Buffer.from("00ff", "hex"), at: new Date(0), nested: [Buffer.from("a")], none: undefined };
     expect(formatJson(value)).to.equal('{"data":"00ff","at":"1970-01-01T00:00:00.000Z","nested":["61"]}');
     expect(formatTime(new Date(0))).to.equal("1970-01-01 00:00:00Z");
+  });
+
+  it("a line stays one line, without commands and without turning around; JSON tells what it was", () => {
+    // Ends of lines of all sorts, escape, delete, right-to-left override, zero width space, a tag outside the first plane.
+    const bad = "\n\r\v\f\u0085\u2028\u2029\t\x1b\x7f\x9b\u202e\u200b\u{e0041}";
+    expect(safeLine(`a${bad}b é 温`)).to.equal(`a${"?".repeat([...bad].length)}b é 温`);
+    const json = formatJson({ name: `a${bad}b é 温` });
+    expect(safeLine(json)).to.equal(json);
+    expect(JSON.parse(json)).to.deep.equal({ name: `a${bad}b é 温` });
   });
 
   it("faults and vendors have names", () => {

@@ -1,6 +1,7 @@
 // Arguments of the ipmi-js command: the options every subcommand has, and how a subcommand reads its own.
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { PRIVILEGE_LEVEL, type PrivilegeLevel } from "../commands/command.ts";
+import type { SessionProtocol } from "../options.ts";
 import { parsePort, type Target } from "./node-range.ts";
 import { readTargets } from "./target-list.ts";
 import { UsageError } from "./usage-error.ts";
@@ -25,6 +26,7 @@ const COMMON_OPTIONS = {
   "password-file": { type: "string" },
   "kg-file": { type: "string" },
   "cipher-suite": { type: "string", short: "C" },
+  protocol: { type: "string" },
   privilege: { type: "string", short: "L" },
   port: { type: "string", short: "p" },
   timeout: { type: "string" },
@@ -49,6 +51,8 @@ How to log in:
                              asked for on a terminal. Never an argument: others can read command lines.
       --kg-file FILE         the BMCs' K_g, if they have one: text, or hex digits after 0x
   -C, --cipher-suite N[,N]   offer these, best first (default 17,3)
+      --protocol VERSION     2.0 | 1.5 | auto (default 2.0). 1.5 is for BMCs that have nothing newer: it encrypts nothing.
+                             auto takes what the BMC says it has; a man in the middle can say 1.5
   -L, --privilege LEVEL      user | operator | administrator (default administrator)
 
 And:
@@ -101,6 +105,7 @@ export interface CommonValues {
   readonly "password-file"?: string | undefined;
   readonly "kg-file"?: string | undefined;
   readonly "cipher-suite"?: string | undefined;
+  readonly protocol?: string | undefined;
   readonly privilege?: string | undefined;
   readonly port?: string | undefined;
   readonly timeout?: string | undefined;
@@ -110,6 +115,9 @@ export interface CommonValues {
   readonly json?: boolean | undefined;
 }
 
+const PROTOCOLS = ["2.0", "1.5", "auto"] as const satisfies SessionProtocol[];
+/** The only one that nobody can force down to sessions without encryption. */
+export const DEFAULT_PROTOCOL = "2.0";
 const DEFAULT_PORT = "623";
 const DEFAULT_TIMEOUT = "20";
 const DEFAULT_FANOUT = "256";
@@ -135,6 +143,13 @@ export function parseCipherSuites(text: string): number[] {
     if (!/^\d{1,3}$/.test(id)) throw new UsageError(`--cipher-suite takes numbers such as 17 or 17,3, not ${text}`);
     return Number(id);
   });
+}
+
+/** IPMI versions of sessions. @throws UsageError */
+export function parseProtocol(text: string): SessionProtocol {
+  const known = PROTOCOLS.find((protocol) => protocol === text);
+  if (known === undefined) throw new UsageError(`--protocol takes ${PROTOCOLS.join(" | ")}, not ${text}`);
+  return known;
 }
 
 /** `admin` is what everybody types. @throws UsageError */

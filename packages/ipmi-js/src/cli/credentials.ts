@@ -1,23 +1,32 @@
 // Who we are to the BMCs. Secrets come from files, the environment or a prompt, never from the command line.
 import { readFileSync, statSync } from "node:fs";
 import type { SessionOptions } from "../options.ts";
-import { type CommonValues, parseCipherSuites, parsePrivilege } from "./arguments.ts";
+import { type CommonValues, DEFAULT_PROTOCOL, parseCipherSuites, parsePrivilege, parseProtocol } from "./arguments.ts";
 import { note } from "./output.ts";
 import { ask, canAsk } from "./terminal.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** How to log in, the same for all BMCs of a run. */
-export type Credentials = Pick<SessionOptions, "user" | "password" | "kg" | "cipherSuites" | "privilege">;
+export type Credentials = SessionKind & Pick<SessionOptions, "user" | "password" | "kg" | "privilege">;
+
+/** What decides whether sessions are encrypted. */
+type SessionKind = Pick<SessionOptions, "protocol" | "cipherSuites">;
 
 const READABLE_BY_OTHERS = 0o004;
 
+/** @throws UsageError */
+export function sessionKind(values: CommonValues): SessionKind {
+  const suites = values["cipher-suite"];
+  const protocol = parseProtocol(values.protocol ?? DEFAULT_PROTOCOL);
+  return { protocol, ...(suites === undefined ? {} : { cipherSuites: parseCipherSuites(suites) }) };
+}
+
 /** Reads user, password, K_g and what goes with them. @throws UsageError */
 export async function readCredentials(values: CommonValues, signal: AbortSignal): Promise<Credentials> {
-  const suites = values["cipher-suite"];
   const { privilege } = values;
   // What can be wrong in the command line is said before anything is asked.
   const login = {
-    ...(suites === undefined ? {} : { cipherSuites: parseCipherSuites(suites) }),
+    ...sessionKind(values),
     ...(privilege === undefined ? {} : { privilege: parsePrivilege(privilege) }),
   };
   const user = values.user ?? process.env["IPMI_USER"];

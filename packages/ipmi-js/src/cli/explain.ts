@@ -1,5 +1,6 @@
 // Errors in the words of the command: what failed, and which option of the command line mends it.
-import { type IpmiErrorCode, isIpmiError } from "../errors.ts";
+import { setUserPassword } from "../commands/set-user-password.ts";
+import { type IpmiError, type IpmiErrorCode, isIpmiError } from "../errors.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** The code for whatever is no `IpmiError`: a defect of ours, or of the machine we run on. */
@@ -13,13 +14,15 @@ const HINTS: { readonly [code in IpmiErrorCode]?: string } = {
   ConsoleInUse: "--take-over ends the other one",
 };
 
+/** The code alone does not tell a BMC without IPMI 2.0 from one without our suites. */
+const ONLY_V15 = /\bonly IPMI 1\.5\b/;
 const NOT_IN_THIS_STATE = 0xd5;
 const INVALID_COMMAND = 0xc1;
 
 /** One line for people. */
 export function explain(error: unknown): string {
   if (!isIpmiError(error)) return error instanceof Error ? error.message : String(error);
-  const hint = hintFor(error.code, error.completionCode, error.operation);
+  const hint = hintFor(error);
   const text = error.code === "Timeout" ? withoutLast(error.message) : error.message;
   return hint === undefined ? text : `${text}; ${hint}`;
 }
@@ -31,9 +34,13 @@ function withoutLast(message: string): string {
   return reported === null ? first : `${first} (${reported[0]})`;
 }
 
-function hintFor(code: IpmiErrorCode, completionCode: number | undefined, operation: string): string | undefined {
+function hintFor({ code, completionCode, operation, message }: IpmiError): string | undefined {
   if (completionCode === NOT_IN_THIS_STATE && operation === "Chassis Control") return "most likely the machine is off";
   if (completionCode === INVALID_COMMAND) return "this BMC does not have the command";
+  if (code === "CipherSuite" && ONLY_V15.test(message)) return "--protocol 1.5 asks for it";
+  // It came when the new password had been sent: the old one may be out of force.
+  if (code === "WrongPassword" && operation === setUserPassword.name)
+    return "--password-file or IPMI_PASSWORD must hold the new one then";
   // Not ours to log in with, but the one that was looked for.
   return operation === "user set-password" ? undefined : HINTS[code];
 }

@@ -10,7 +10,7 @@ import { identify } from "./identify.ts";
 import { info } from "./info.ts";
 import { lan } from "./lan.ts";
 import { mc } from "./mc.ts";
-import { note, print, printed, READER_GONE } from "./output.ts";
+import { note, print, printed, printText, READER_GONE } from "./output.ts";
 import { ping } from "./ping.ts";
 import { power } from "./power.ts";
 import { raw } from "./raw.ts";
@@ -67,7 +67,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const name = args[index];
   if (name === undefined || name === "help") {
     if (args.includes("--version")) print(version());
-    else if (name === "help" || asksHelp(args)) print(helpFor(args[index + 1]));
+    else if (name === "help" || asksHelp(args)) printText(helpFor(args[index + 1]));
     else {
       process.stderr.write(`${OVERVIEW}\n`);
       return 2;
@@ -81,7 +81,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const rest = [...args.slice(0, index), ...args.slice(index + 1)];
   if (asksHelp(rest)) {
-    print(`${command.help}\n\n${COMMON_HELP}`);
+    printText(`${command.help}\n\n${COMMON_HELP}`);
     return 0;
   }
   return runCommand(command, rest);

@@ -3,12 +3,28 @@
 /** Why a run ends whose output nobody reads any more: `ipmi-js ... | head -1`. */
 export const READER_GONE = new Error("nobody reads the output any more");
 
+/**
+ * What a BMC says may hold what is no part of a line: terminal commands, ends of lines, which would begin a line in the name of
+ * another BMC, and marks that turn the direction of writing around.
+ */
+const UNSAFE = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+
 let lastPrint = Promise.resolve();
 
-/** A line for whoever asked; on stdout. What a BMC says may hold terminal commands: control characters become question marks. */
-export function print(text: string): void {
+/** The text with question marks for what may not stand in a line. */
+export function safeLine(text: string): string {
+  return text.replace(UNSAFE, "?");
+}
+
+/** A line for whoever asked; on stdout. */
+export function print(line: string): void {
+  printText(safeLine(line));
+}
+
+/** A text of our own, with ends of lines. */
+export function printText(text: string): void {
   lastPrint = new Promise((resolve) => {
-    process.stdout.write(`${text.replace(/[^\P{Cc}\n]/gu, "?")}\n`, () => resolve());
+    process.stdout.write(`${text}\n`, () => resolve());
   });
 }
 
@@ -19,7 +35,7 @@ export function printed(): Promise<void> {
 
 /** Errors, summaries and questions; on stderr, so that they do not mix with results. */
 export function note(line: string): void {
-  process.stderr.write(`${line.replace(/\p{Cc}/gu, "?")}\n`);
+  process.stderr.write(`${safeLine(line)}\n`);
 }
 
 /** One JSON value in one line on stdout; buffers as hexadecimal. */
@@ -30,11 +46,15 @@ export function printJsonLine(value: unknown): void {
 /** {@link printJsonLine} without the printing. */
 export function formatJson(value: unknown): string {
   // Buffer has a toJSON of its own, which would come first: hence the look at the holder instead of the value.
-  return JSON.stringify(value, function (this: Record<string, unknown>, key, converted) {
+  const json = JSON.stringify(value, function (this: Record<string, unknown>, key, converted) {
     const original = this[key];
     return Buffer.isBuffer(original) ? original.toString("hex") : converted;
   });
+  // JSON leaves most of them as they are. They can only be in strings, where the escape means the same.
+  return json.replace(UNSAFE, (character) => character.split("").map(unicodeEscape).join(""));
 }
+
+const unicodeEscape = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 
 /** `name  value` lines with the values below each other; those without a value are left out. */
 export function formatFields(fields: readonly (readonly [name: string, value: string | undefined])[]): string[] {

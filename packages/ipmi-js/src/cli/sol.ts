@@ -5,6 +5,7 @@ import { openSerialConsole, type SerialConsole, type SerialConsoleEvent } from "
 import { type CliCommand, commonArguments, noWords, parseCommand, parseNumber } from "./arguments.ts";
 import { readCredentials } from "./credentials.ts";
 import { ESCAPE_HELP, EscapeReader } from "./escape-reader.ts";
+import { safeLine } from "./output.ts";
 import { UsageError } from "./usage-error.ts";
 
 const HELP = `ipmi-js sol: the machine's serial console (Serial over LAN).
@@ -31,7 +32,7 @@ const PIECE_BYTES = 256;
 
 /** On a terminal in raw mode lines end with both characters. */
 function remark(text: string): void {
-  process.stderr.write(`\r\n[${text.replace(/\p{Cc}/gu, "?")}]\r\n`);
+  process.stderr.write(`\r\n[${safeLine(text)}]\r\n`);
 }
 
 function eventText(event: SerialConsoleEvent): string {

@@ -2,10 +2,11 @@
 import { PRIVILEGE_LEVEL } from "../commands/command.ts";
 import { setUserPassword } from "../commands/set-user-password.ts";
 import { NO_ACCESS } from "../commands/user-access.ts";
+import { CIPHER_SUITES } from "../crypto.ts";
 import { IpmiError } from "../errors.ts";
-import { listUsers, type User } from "../set-user.ts";
-import { type CliCommand, noWords, parseCommand } from "./arguments.ts";
-import { readSecret } from "./credentials.ts";
+import { listUsers, sendingNewPassword, type User } from "../set-user.ts";
+import { type CliCommand, type CommonValues, DEFAULT_PROTOCOL, noWords, parseCommand } from "./arguments.ts";
+import { readSecret, sessionKind } from "./credentials.ts";
 import { type FleetMember, type FleetPlan, type Report, runFleet } from "./fleet.ts";
 import { formatTable } from "./output.ts";
 import { UsageError } from "./usage-error.ts";
@@ -20,9 +21,13 @@ Usage: ipmi-js user [list] -H BMCS [options]
 
       --new-password-file FILE   the new password is the first line of FILE; without it IPMI_NEW_PASSWORD of the
                                  environment, or it is asked for twice on a terminal. 1 to 20 bytes; up to 16 it is set
-                                 in the form that IPMI 1.5 can use too`;
+                                 in the form that IPMI 1.5 can use too
+      --allow-clear-text         send it even where it may not be encrypted: with --protocol 1.5 or auto, and with a
+                                 cipher suite that does not encrypt`;
 
-const OPTIONS = { "new-password-file": { type: "string" } } as const;
+const OPTIONS = { "new-password-file": { type: "string" }, "allow-clear-text": { type: "boolean" } } as const;
+type UserValues = ReturnType<typeof parseCommand<typeof OPTIONS>>["values"];
+
 const SHORT_BYTES = 16;
 const MOST_BYTES = 20;
 const MAX_USER_ID = 63;
@@ -60,8 +65,10 @@ async function setPassword(member: FleetMember, who: string, password: Buffer): 
   const { bmc, limits } = member;
   const { userId, name } = await findUser(member, who);
   const size = password.length > SHORT_BYTES ? MOST_BYTES : SHORT_BYTES;
-  await bmc.execute(setUserPassword, { userId, operation: "set", password, size }, limits);
-  await bmc.execute(setUserPassword, { userId, operation: "test", password, size }, limits);
+  await sendingNewPassword(async () => {
+    await bmc.execute(setUserPassword, { userId, operation: "set", password, size }, limits);
+    await bmc.execute(setUserPassword, { userId, operation: "test", password, size }, limits);
+  });
   const shown = name === "" ? `user ${userId}` : `user ${userId} (${name})`;
   return { result: { userId, passwordSet: true }, lines: [`${shown} has the new password`] };
 }
@@ -80,7 +87,19 @@ async function readNewPassword(file: string | undefined, signal: AbortSignal): P
   return password;
 }
 
-async function planOf(words: readonly string[], file: string | undefined, signal: AbortSignal): Promise<FleetPlan> {
+/** Whoever listens would have the new password. @throws UsageError */
+function requireEncryption(values: CommonValues): void {
+  const { protocol, cipherSuites } = sessionKind(values);
+  const clear = cipherSuites?.find((id) => CIPHER_SUITES.get(id)?.isEncrypted === false);
+  if (protocol === DEFAULT_PROTOCOL && clear === undefined) return;
+  const kind = clear === undefined ? `a session of --protocol ${protocol}` : `one with --cipher-suite ${clear}`;
+  const may = protocol === "auto" && clear === undefined ? "may not be" : "is not";
+  throw new UsageError(
+    `${kind} ${may} encrypted, and others could read the new password; --allow-clear-text permits it`,
+  );
+}
+
+async function planOf(words: readonly string[], values: UserValues, signal: AbortSignal): Promise<FleetPlan> {
   const [verb = "list", who, ...more] = words;
   if (verb === "list") {
     noWords("user list", words.slice(1));
@@ -91,7 +110,8 @@ async function planOf(words: readonly string[], file: string | undefined, signal
     throw new UsageError("user set-password takes one word, the user's name or id; the password never stands here");
   if (/^\d+$/.test(who) && (Number(who) < 1 || Number(who) > MAX_USER_ID))
     throw new UsageError(`a user id is a number from 1 to ${MAX_USER_ID}, not ${who}`);
-  const password = await readNewPassword(file, signal);
+  if (values["allow-clear-text"] !== true) requireEncryption(values);
+  const password = await readNewPassword(values["new-password-file"], signal);
   return {
     harm: `set the password of user ${who} on`,
     isLong: true,
@@ -105,6 +125,6 @@ export const user: CliCommand = {
   help: HELP,
   run: async (args, signal) => {
     const { values, positionals } = parseCommand(args, OPTIONS);
-    return runFleet("user", values, await planOf(positionals, values["new-password-file"], signal), signal);
+    return runFleet("user", values, await planOf(positionals, values, signal), signal);
   },
 };

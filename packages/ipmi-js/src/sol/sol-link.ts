@@ -97,8 +97,11 @@ export class SolLink {
     if (this.#isClosed) return;
     const packet = decodeSolPacket(payload);
     if (packet.ackSequence !== 0) this.#acknowledged(packet);
+    // What a packet tells besides characters is told once, not with every repetition of it.
+    const isKnown = this.#held?.sequence === packet.sequence;
+    const isNews = packet.sequence === 0 || !(isKnown || this.#receiver.isRepetition(packet.sequence, packet.data));
     if (packet.sequence !== 0) this.#take(packet);
-    this.#options.onStatus(packet.flags);
+    if (isNews) this.#options.onStatus(packet.flags);
   }
 
   #take(packet: SolPacket): void {

@@ -4,11 +4,13 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
+import { Bmc } from "../../src/bmc.ts";
+import { setUserName, USER_NAME_BYTES } from "../../src/commands/user-name.ts";
 import type { BmcSimulatorOptions } from "../../src/simulator/simulator.ts";
 import { cli, jsonLines, LOGIN, outcomeOf, start } from "../cli-command.ts";
 import { closeAfterEach } from "../close-after-each.ts";
 import { eventually } from "../failure.ts";
-import { startSimulator } from "../simulated-machine.ts";
+import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
 
 describe("ipmi-js command on many BMCs", () => {
   const closing = closeAfterEach();
@@ -78,6 +80,25 @@ describe("ipmi-js command on many BMCs", () => {
     expect(rows).to.have.length(100);
     expect(simulators.map(({ sessionCount }) => sessionCount)).to.deep.equal(simulators.map(() => 0));
     expect(simulators.map(({ counters }) => counters.sessionsOpened)).to.deep.equal(simulators.map(() => 2));
+  });
+
+  it("what a BMC says cannot stand in for a line about another BMC", async () => {
+    const [liar, honest] = [await begin(), await begin()];
+    const { address, port } = liar.simulator;
+    const bmc = closing(new Bmc({ address, port, ...CREDENTIALS }));
+    const name = `\n${honest.host}`.slice(0, USER_NAME_BYTES);
+    await bmc.execute(setUserName, { userId: 3, name });
+    const hosts = `${liar.host},${honest.host}`;
+    const together = await cli("user", "-H", hosts);
+    expect([together.status, together.stderr], together.stderr).to.deep.equal([0, ""]);
+    const starts = together.stdout.trimEnd().split("\n");
+    expect(starts.map((line) => line.split(" ")[0])).to.deep.equal([
+      ...[`${liar.host}:`, `${liar.host}:`],
+      `${honest.host}:`,
+    ]);
+    expect(together.stdout).to.contain(name.replace("\n", "?"));
+    const json = await cli("user", "--json", "-H", hosts);
+    expect(jsonLines(json.stdout)[0]?.result).to.have.nested.property("users[1].name", name);
   });
 
   it("BMCs from a file and from standard input, each once", async () => {

@@ -187,6 +187,44 @@ describe("ipmi-js command", () => {
     expect([now.status, now.stdout]).to.deep.equal([0, "off\n"]);
   });
 
+  it("a BMC that has only IPMI 1.5: the error names the option, and the option works", async () => {
+    const { host, run } = await begin({ protocol20: false, protocol15: true });
+    const commands = [["power"], ["sensors"], ["power", "--protocol", "2.0"]];
+    const refused = await Promise.all(commands.map((command) => cli(...command, "-H", host)));
+    for (const { status, stderr } of refused)
+      expect([status, stderr.includes("--protocol 1.5")], stderr).to.deep.equal([1, true]);
+    expect(await run("power", "--protocol", "1.5")).to.equal("off\n");
+    expect(await run("power", "--protocol", "auto")).to.equal("off\n");
+    expect((await cli("power", "--help")).stdout).to.contain("--protocol VERSION");
+  });
+
+  it("user set-password: nothing is sent through what does not encrypt, unless that is allowed", async () => {
+    const { simulator, host } = await begin({ protocol15: true, cipherSuites: [3, 17, 2] });
+    const change = (...args: string[]): Promise<Outcome> =>
+      outcomeOf(start(["user", "set-password", "admin", "-H", host, ...args], { ...LOGIN, IPMI_NEW_PASSWORD: "new" }));
+    const clear: readonly (readonly [readonly string[], string])[] = [
+      [["--protocol", "1.5"], "--protocol 1.5 is not encrypted"],
+      [["--protocol", "auto"], "--protocol auto may not be encrypted"],
+      [["-C", "2"], "--cipher-suite 2 is not encrypted"],
+      [["-C", "17,3,2"], "--cipher-suite 2 is not encrypted"],
+    ];
+    for (const [args, why] of clear) {
+      const { status, stdout, stderr } = await change(...args);
+      expect([status, stdout], stderr).to.deep.equal([2, ""]);
+      expect(stderr).to.contain("--allow-clear-text").and.contain(why);
+    }
+    expect(simulator.counters.datagramsReceived).to.equal(0);
+    for (const args of [
+      ["--protocol", "1.5"],
+      ["-C", "2"],
+    ]) {
+      const { status, stdout, stderr } = await change(...args, "--allow-clear-text");
+      expect([status, stderr], stderr).to.deep.equal([0, ""]);
+      expect(stdout).to.contain("has the new password");
+      simulator.setPassword(LOGIN.IPMI_PASSWORD);
+    }
+  });
+
   it("mc reset: cold and warm", async () => {
     const { simulator, run } = await begin();
     expect(await run("mc", "reset", "warm")).to.equal("warm reset accepted\n");
@@ -212,6 +250,7 @@ describe("ipmi-js command", () => {
       [["power", "-H", "n[1-999999999]"], "65536 in all are the most at once"],
       [["power", "--cipher-suite", "5", ...at], "cipher suite 5 is not supported"],
       [["power", "--privilege", "root", ...at], "--privilege takes callback | user"],
+      [["power", "--protocol", "3", ...at], "--protocol takes 2.0 | 1.5 | auto, not 3"],
       [["power", "--timeout", "0", ...at], "--timeout takes a number above 0"],
       [["power", "-P", "secret", ...at], "--password-file"],
     ];

@@ -8,12 +8,21 @@ import { type Answer, ScriptedBmc } from "../scripted-bmc.ts";
 const OK = Buffer.from([0]);
 const code = (completionCode: number): Answer => Buffer.from([completionCode]);
 const named = (name: string): Answer => Buffer.concat([OK, Buffer.from(name), Buffer.alloc(16 - name.length)]);
+const GET = "Get LAN Configuration Parameters";
+/** Of parameter 0. */
+const COMPLETE = Buffer.from([0, 0x11, 0]);
+const IN_PROGRESS = Buffer.from([0, 0x11, 1]);
 const USER = { userId: 3, name: "prov", password: "geheim", privilege: "administrator" } as const;
 
 /** The operations of Set User Password and the other commands' names, in order. */
 function steps(bmc: ScriptedBmc): string[] {
   const operations = ["disable", "enable", "set", "test"];
   return bmc.asked.map(({ name, data }) => (name === "Set User Password" ? (operations[data[1] ?? 9] ?? "?") : name));
+}
+
+/** The data of the Set LAN Configuration Parameters, in order. */
+function sets(bmc: ScriptedBmc): string[] {
+  return bmc.asked.filter(({ name }) => name !== GET).map(({ data }) => data.toString("hex"));
 }
 
 describe("management flows against BMCs that refuse", () => {
@@ -90,20 +99,60 @@ describe("management flows against BMCs that refuse", () => {
   it("writeLanConfiguration: in progress, source first, commit, complete; a BMC without set in progress is written to", async () => {
     const bmc = new ScriptedBmc((_, data) => (data[1] === 0 ? code(0x80) : OK));
     await writeLanConfiguration(bmc, { ipAddress: "10.0.0.9", ipAddressSource: "static" }, 1);
-    expect(bmc.asked.map(({ data }) => data.toString("hex"))).to.deep.equal([
-      "010001",
-      "010401",
-      "01030a000009",
-      "010002",
-      "010000",
-    ]);
+    expect(sets(bmc)).to.deep.equal(["010001", "010401", "01030a000009", "010002", "010000"]);
   });
 
   it("writeLanConfiguration: a refused write ends the set without a commit", async () => {
     const bmc = new ScriptedBmc((_, data) => (data[1] === 3 ? code(0x82) : OK));
     const error = await failure(writeLanConfiguration(bmc, { ipAddress: "10.0.0.9" }, 1));
     expect(error.message).to.contain("read-only");
-    expect(bmc.asked.map(({ data }) => data.toString("hex"))).to.deep.equal(["010001", "01030a000009", "010000"]);
+    expect(sets(bmc)).to.deep.equal(["010001", "01030a000009", "010000"]);
+  });
+
+  it("writeLanConfiguration: whatever ends it, the set is completed, by a short command without the caller's signal", async () => {
+    const endings: readonly (readonly [string, Answer])[] = [
+      ["Aborted", OK],
+      ["Timeout", undefined],
+      ["InsufficientPrivilege", code(0xd4)],
+    ];
+    for (const [name, answer] of endings) {
+      for (const at of ["010001", "01030a000009", "010002"]) {
+        if (name === "InsufficientPrivilege" && at === "010001") continue;
+        const controller = new AbortController();
+        const bmc = new ScriptedBmc((command, data) => {
+          if (command === GET) return COMPLETE;
+          if (data.toString("hex") !== at) return OK;
+          controller.abort();
+          return answer;
+        });
+        const options = { deadlineMs: 30, ...(name === "Aborted" ? { signal: controller.signal } : {}) };
+        const error = await failure(writeLanConfiguration(bmc, { ipAddress: "10.0.0.9" }, 1, options));
+        expect(error.code, at).to.equal(name);
+        expect(sets(bmc).slice(-2), `${name} at ${at}`).to.deep.equal([at, "010000"]);
+        expect(bmc.asked.at(-1)?.deadlineMs).to.equal(1000);
+      }
+    }
+  });
+
+  it("writeLanConfiguration: 81h of a set that was complete is our own lock, asked for twice; any other is left alone", async () => {
+    const busy = (before: Answer) =>
+      new ScriptedBmc((name, data) => (name === GET ? before : data.toString("hex") === "010001" ? code(0x81) : OK));
+    const ours = busy(COMPLETE);
+    await writeLanConfiguration(ours, { ipAddress: "10.0.0.9" }, 1);
+    expect(sets(ours)).to.deep.equal(["010001", "01030a000009", "010002", "010000"]);
+    for (const before of [IN_PROGRESS, code(0x80), code(0xc1), Buffer.from([0, 0x11])]) {
+      const others = busy(before);
+      const error = await failure(writeLanConfiguration(others, { ipAddress: "10.0.0.9" }, 1));
+      expect(error.completionCode).to.equal(0x81);
+      expect(sets(others)).to.deep.equal(["010001"]);
+    }
+  });
+
+  it("writeLanConfiguration: a set that somebody else began is not completed for a lost answer of ours", async () => {
+    const bmc = new ScriptedBmc((name) => (name === GET ? IN_PROGRESS : undefined));
+    const error = await failure(writeLanConfiguration(bmc, { ipAddress: "10.0.0.9" }, 1, { deadlineMs: 30 }));
+    expect(error.code).to.equal("Timeout");
+    expect(sets(bmc)).to.deep.equal(["010001"]);
   });
 
   it("readLanConfiguration: what the BMC does not have is undefined; a parameter cut short is a Protocol error", async () => {

@@ -1,6 +1,8 @@
 // How a client behaves towards one BMC over time: dead ones are left alone, busy ones get a gap, kept sessions are kept, quirks are minded.
 import { expect } from "chai";
 import { Bmc, type BmcOptions } from "../../src/bmc.ts";
+import { IpmiError } from "../../src/errors.ts";
+import { raw } from "../../src/raw.ts";
 import { SharedSockets } from "../../src/shared-sockets.ts";
 import type { BmcSimulator } from "../../src/simulator/simulator.ts";
 import { closeAfterEach } from "../close-after-each.ts";
@@ -58,6 +60,59 @@ describe("manners towards a BMC", () => {
     const bmc = client(simulator, { breaker: { failures: 1, coolDownMs: 60_000 } });
     for (let n = 0; n < 3; n += 1) expect((await failure(bmc.control("hard-reset"))).code).to.equal("CompletionCode");
     expect(await bmc.getPower()).to.equal(false);
+  });
+
+  it("a caller in a hurry makes no BMC dead, and costs no session", async () => {
+    const { simulator } = await watched();
+    const bmc = client(simulator, { retransmitMs: 1000, breaker: { coolDownMs: 60_000, longestCoolDownMs: 60_000 } });
+    await bmc.getPower();
+    simulator.faults.delayMs = 150;
+    for (let n = 0; n < 4; n += 1) expect((await failure(bmc.getPower({ deadlineMs: 20 }))).code).to.equal("Timeout");
+    expect(await bmc.getPower()).to.equal(false);
+    expect(simulator.counters.sessionsOpened).to.equal(1);
+  });
+
+  it("the deadline is for all commands of an operation together", async () => {
+    const { simulator } = await watched();
+    const bmc = client(simulator, { retransmitMs: 5000 });
+    await bmc.getPower();
+    simulator.faults.delayMs = 400;
+    // The BMC is asked what it is before it is told to do something: 800 ms in all.
+    expect((await failure(bmc.control("power-up", { deadlineMs: 600 }))).code).to.equal("Timeout");
+  });
+
+  it("a request too long for any packet is refused as often as it comes, and leaves the session in order", async () => {
+    const { simulator } = await watched();
+    const bmc = client(simulator);
+    const request = Buffer.alloc(70_000);
+    for (let n = 0; n < 65; n += 1) {
+      const error = await failure(raw(bmc, 6, 1, request));
+      expect([error.code, error.message.includes("cannot send this")]).to.deep.equal(["InvalidArgument", true]);
+    }
+    expect(await bmc.getPower()).to.equal(false);
+    await bmc.close();
+    expect(simulator.sessionCount).to.equal(0);
+  });
+
+  for (const [name, value] of Object.entries({
+    operationDeadlineMs: 0,
+    idleCloseMs: -1,
+    keepAliveMs: Number.NaN,
+    minGapMs: -1,
+  }))
+    it(`refuses ${name} ${value}`, () => {
+      const make = () => new Bmc({ address: "127.0.0.1", ...CREDENTIALS, [name]: value });
+      expect(make).to.throw(IpmiError, `${name} must be`);
+    });
+
+  it("an endless idle time keeps the session", async () => {
+    const { simulator } = await watched();
+    const bmc = client(simulator, { idleCloseMs: Number.POSITIVE_INFINITY });
+    for (let n = 0; n < 3; n += 1) {
+      await bmc.getPower();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(simulator.counters.sessionsOpened).to.equal(1);
   });
 
   it("leaves a gap between operations", async () => {
