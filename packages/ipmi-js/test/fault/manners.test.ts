@@ -35,7 +35,7 @@ describe("manners towards a BMC", () => {
     await bmc.getPower();
     await simulator.close();
     for (let n = 0; n < 3; n += 1) {
-      const error = await failure(bmc.getPower({ deadlineMs: 80 }));
+      const error = await failure(bmc.getPower({ deadlineMs: 400 }));
       expect(error.message).to.contain("no answer from BMC");
     }
     const error = await failure(bmc.getPower({ deadlineMs: 10_000 }));
@@ -46,9 +46,9 @@ describe("manners towards a BMC", () => {
   it("an operation whose deadline is later than the rest waits for it, and an answer ends the rest for all", async () => {
     const { simulator } = await startSimulator();
     const { port } = simulator;
-    const bmc = client(simulator, { breaker: { failures: 1, coolDownMs: 300 } });
+    const bmc = client(simulator, { breaker: { failures: 1, coolDownMs: 1500 } });
     await simulator.close();
-    await failure(bmc.getPower({ deadlineMs: 80 }));
+    await failure(bmc.getPower({ deadlineMs: 400 }));
     expect((await failure(bmc.getPower({ deadlineMs: 20 }))).message).to.contain("is left alone");
     closing((await startSimulator({ port })).simulator);
     expect(await bmc.getPower({ deadlineMs: 20_000 })).to.equal(false);
@@ -127,11 +127,11 @@ describe("manners towards a BMC", () => {
 
   it("keeps a session by a command now and then, where the BMC would have forgotten it", async () => {
     const machine = new WatchedMachine();
-    const { simulator } = await startSimulator({ handlers: machine, sessionIdleMs: 400 });
+    const { simulator } = await startSimulator({ handlers: machine, sessionIdleMs: 1500 });
     closing(simulator);
-    const bmc = client(simulator, { keepAliveMs: 60 });
+    const bmc = client(simulator, { keepAliveMs: 100 });
     await bmc.getPower();
-    await eventually("ten keep-alives", () => machine.askedAt.length > 10);
+    await eventually("keep-alives for longer than the BMC waits", () => machine.askedAt.length > 25, 20_000);
     await bmc.getPower();
     expect(simulator.counters.sessionsOpened).to.equal(1);
     await bmc.close();
@@ -142,9 +142,9 @@ describe("manners towards a BMC", () => {
 
   it("waits after a power command as the quirk table says, before it believes the status", async () => {
     const { machine, simulator } = await watched();
-    simulator.faults.slowPowerMs = 100;
+    simulator.faults.slowPowerMs = 400;
     // The simulator names no maker: its number is 0.
-    const quirks = [{ name: "slow", manufacturerId: 0, workaround: { powerSettleMs: 250 } }];
+    const quirks = [{ name: "slow", manufacturerId: 0, workaround: { powerSettleMs: 900 } }];
     const bmc = client(simulator, { quirks });
     await bmc.control("power-up");
     expect(await bmc.getPower()).to.equal(true);
