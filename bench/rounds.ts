@@ -44,6 +44,14 @@ function sideOf(name: string, samples: readonly Sample[]): Side {
   };
 }
 
+/** The side that is best; the peer we have to beat is the strongest of the ways to use it. By default the highest value is. */
+export function best(
+  sides: readonly Side[],
+  isBetter: (a: Side, b: Side) => boolean = (a, b) => a.value > b.value,
+): Side {
+  return sides.reduce((a, b) => (isBetter(b, a) ? b : a));
+}
+
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length / 2;

@@ -50,29 +50,31 @@ async function closeAll(all) {
   await Promise.all(all.map((bmc) => bmc.close()));
 }
 
-/** Looks through kept sessions: one pass opens them, the passes after it count. */
-async function kept(password) {
-  const all = bmcs(password);
-  const pass = () => overAll(async (index) => expectOn(await all[index].getPower()));
+/** The looks and seconds of `job.passes` times `pass`. One more goes before them: for the sessions, and for the compiler as in a daemon. */
+async function timed(pass) {
   await pass();
   let seconds = 0;
   for (let done = 0; done < job.passes; done += 1) seconds += await pass();
-  await closeAll(all);
   return { looks: job.count * job.passes, seconds };
 }
 
-/** A new session for each look. The first pass is for the compiler, as in a daemon; those after it count. */
-async function cold(password) {
-  const pass = () =>
+/** Looks through kept sessions. */
+async function kept(password) {
+  const all = bmcs(password);
+  const result = await timed(() => overAll(async (index) => expectOn(await all[index].getPower())));
+  await closeAll(all);
+  return result;
+}
+
+/** A new session for each look. */
+function cold(password) {
+  return timed(() =>
     overAll(async (index) => {
       const session = await openSession(optionsOf(index, password));
       expectOn((await session.getChassisStatus()).isPowerOn);
       await session.close();
-    });
-  await pass();
-  let seconds = 0;
-  for (let done = 0; done < job.passes; done += 1) seconds += await pass();
-  return { looks: job.count * job.passes, seconds };
+    }),
+  );
 }
 
 /** All BMCs once, sessions opened on the way and kept. */

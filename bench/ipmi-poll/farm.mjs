@@ -4,19 +4,18 @@
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { BmcSimulator } from "ipmi-js";
+import { isDead, isLossy } from "./fate.mjs";
 
 const LISTENING_AT_ONCE = 200;
 
-/** Every `deadEvery`-th port has nobody on it; every `lossyEvery`-th BMC drops `dropRate` of its datagrams, in each direction. */
 const plan = JSON.parse(process.argv[2] ?? "{}");
-const { count, firstPort, user, passwordFile, deadEvery = 0, lossyEvery = 0, dropRate = 0 } = plan;
+const { count, firstPort, user, passwordFile, dropRate = 0 } = plan;
 const password = (await readFile(passwordFile, "utf8")).trim();
 const machine = { getPower: () => true, setPower: () => {} };
 
 function listen(index) {
-  if (deadEvery > 0 && index % deadEvery === 0) return undefined;
-  const isLossy = lossyEvery > 0 && index % lossyEvery === 1;
-  const faults = isLossy ? { dropRate, seed: index + 1 } : {};
+  if (isDead(plan, index)) return undefined;
+  const faults = isLossy(plan, index) ? { dropRate, seed: index + 1 } : {};
   return BmcSimulator.listen({
     address: "127.0.0.1",
     port: firstPort + index,
@@ -37,9 +36,7 @@ const total = (name) => bmcs.reduce((sum, bmc) => sum + bmc.counters[name], 0);
 function counts() {
   const { user: userMicros, system } = process.cpuUsage();
   return {
-    listening: bmcs.length,
     sessionsOpened: total("sessionsOpened"),
-    sessionsOpen: bmcs.reduce((sum, bmc) => sum + bmc.sessionCount, 0),
     commands: total("commands"),
     cpuSeconds: (userMicros + system) / 1e6,
   };

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { type Figure, figureOf, type Side } from "../figure.ts";
 import { measureProcess } from "../measured-process.ts";
 import type { Group } from "../program.ts";
-import { alternate, type Contender } from "../rounds.ts";
+import { alternate, best, type Contender } from "../rounds.ts";
 import { type Course, ipmipower, ipmitool, ours, runClient } from "./contenders.ts";
 import { Farm, type FarmPlan } from "./farm.ts";
 
@@ -40,10 +40,6 @@ async function withFarm<T>(plan: FarmPlan, use: (farm: Farm) => Promise<T>): Pro
   } finally {
     await farm.stop();
   }
-}
-
-function best(sides: readonly Side[]): Side {
-  return sides.reduce((a, b) => (b.value > a.value ? b : a));
 }
 
 function kept(setting: Setting): Promise<Figure[]> {

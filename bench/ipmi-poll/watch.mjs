@@ -3,14 +3,13 @@
 import { readFile } from "node:fs/promises";
 import { Bmc, SharedSockets } from "ipmi-js";
 import { LookSchedule } from "../../dist/driver/power-sync/look-schedule.js";
+import { isDead, isLossy } from "./fate.mjs";
 
 const TICK_MS = 50;
 const job = JSON.parse(process.argv[2] ?? "{}");
 const { count, firstPort, user, passwordFile, intervalMs, intervals, maxInFlight, lookDeadlineMs } = job;
-const { deadEvery = 0, lossyEvery = 0 } = job;
 
-const isHealthy = (index) =>
-  !(deadEvery > 0 && index % deadEvery === 0) && !(lossyEvery > 0 && index % lossyEvery === 1);
+const isHealthy = (index) => !isDead(job, index) && !isLossy(job, index);
 
 /** The age that what is known of a BMC is below for 99% of the time, over all of them: `gaps` are the times between two looks, in ms. */
 function age99(gaps) {

@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import { Bmc, getSessionInfo, type IpmiError, isIpmiError, openSerialConsole, openSession } from "ipmi-js";
 import { startIpmiSim } from "../../packages/ipmi-js/test/interop/ipmi-sim.ts";
 import { type Figure, figureOf } from "../figure.ts";
-import { type Group, pickGroups, readArguments, readCount, runGroups, runProgram, say } from "../program.ts";
+import { readArguments, readCount, runGroups, runProgram, say } from "../program.ts";
 
 /** ipmi_sim forgets a session that was not used for so long; one that we left behind without a word is gone after it. */
 const SESSION_EXPIRY_MS = 65_000;
@@ -151,10 +151,8 @@ async function soak({ minutes, signal }: Setting): Promise<Figure[]> {
   }
 }
 
-const GROUPS: readonly Group<Setting>[] = [{ name: "soak", run: soak }];
-
 await runProgram(async (signal) => {
   const options = { minutes: { type: "string", default: "10" } } as const;
   const { values } = readArguments(() => parseArgs({ options }));
-  return runGroups(pickGroups(GROUPS, "soak"), { signal, minutes: readCount("--minutes", values.minutes) });
+  return runGroups([{ name: "soak", run: soak }], { signal, minutes: readCount("--minutes", values.minutes) });
 });

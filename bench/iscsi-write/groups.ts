@@ -2,7 +2,7 @@
 
 import { type Figure, figureOf, type Side } from "../figure.ts";
 import type { Group } from "../program.ts";
-import { alternate } from "../rounds.ts";
+import { alternate, best } from "../rounds.ts";
 import {
   type Course,
   checkOurRead,
@@ -41,13 +41,6 @@ const OURS = "node-iscsi";
 /** One small write per 16 KiB of disk: 131,072 for 2 GiB. */
 const BYTES_PER_RANDOM_WRITE = 16 * 1024;
 
-/** The side that is best by `isBetter`; the peer we have to beat is the strongest of the ways to use it. */
-function best(sides: readonly Side[], isBetter: (a: Side, b: Side) => boolean): Side {
-  return sides.reduce((a, b) => (isBetter(b, a) ? b : a));
-}
-
-const isFaster = (a: Side, b: Side) => a.value > b.value;
-
 async function sequentialWrite(setting: Setting): Promise<Figure[]> {
   const { disk, rounds } = setting;
   const contenders = [
@@ -78,7 +71,7 @@ async function sequentialRead(setting: Setting): Promise<Figure[]> {
   ];
   const sides = await alternate(contenders, rounds, SPEED);
   const [ours, plain, tuned, bench] = sides as [Side, Side, Side, Side];
-  const converting = best([plain, tuned], isFaster);
+  const converting = best([plain, tuned]);
   return [
     figureOf("sequential read, peer converts to null", SPEED, ours, converting, {
       bar: 1.1,

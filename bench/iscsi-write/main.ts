@@ -1,13 +1,12 @@
 // `npm run bench -- iscsi-write`: node-iscsi beside what a user would pick instead, against tgtd over loopback with its disk in memory.
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFile } from "node:child_process";
 import { mkdtemp, rm, statfs } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
 import { Tgtd } from "../../packages/node-iscsi/test/interop/tgtd.ts";
+import { ChildProgram } from "../child-program.ts";
 import { pickGroups, readArguments, readCount, runGroups, runProgram, UsageError } from "../program.ts";
 import type { Disk } from "./contenders.ts";
 import { fillDisk, makeSource, sampleSumOf } from "./content.ts";
@@ -55,23 +54,11 @@ async function compileLibiscsiProgram(folder: string): Promise<string> {
 
 /** Our own target as a process of its own. */
 async function startOwnTarget(sizeBytes: number, path?: string): Promise<{ disk: Disk; stop(): Promise<void> }> {
-  const child = spawn(process.execPath, [here("own-target.mjs"), JSON.stringify({ sizeBytes, path })], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const isGone = once(child, "exit");
-  const [line] = (await Promise.race([
-    once(createInterface(child.stdout), "line"),
-    isGone.then(() => {
-      throw new Error("our own target did not start");
-    }),
-  ])) as [string];
-  const { port } = JSON.parse(line) as { port: number };
+  const plan = { sizeBytes, path };
+  const { program, first } = await ChildProgram.start<{ port: number }>("our own target", here("own-target.mjs"), plan);
   return {
-    disk: { port, targetName: "iqn.2026-11.test:own", lun: 1, path },
-    stop: async () => {
-      child.stdin.end();
-      await isGone;
-    },
+    disk: { port: first.port, targetName: "iqn.2026-11.test:own", lun: 1, path },
+    stop: () => program.stop(),
   };
 }
 
