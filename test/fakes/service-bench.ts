@@ -202,6 +202,10 @@ export class ServiceBench {
     return (await this.call<{ server: ServerView }>("GET", `/compute/v2.1/servers/${id}`)).server;
   }
 
+  async servers(): Promise<ServerView[]> {
+    return (await this.call<{ servers: ServerView[] }>("GET", "/compute/v2.1/servers")).servers;
+  }
+
   /** Waits for ACTIVE or ERROR. */
   settled(id: string): Promise<ServerView> {
     return eventually(`server ${id} to settle`, async () => {
@@ -240,8 +244,8 @@ export class ServiceBench {
   }
 }
 
-/** A raw partition image of `sizeBytes` that begins like `head` says. */
-export async function rawImage(path: string, sizeBytes: number, head: Buffer): Promise<string> {
+/** A raw file of `sizeBytes` that begins like `head` says. */
+export async function rawImage(path: string, sizeBytes: number, head = Buffer.alloc(0)): Promise<string> {
   await writeFile(path, head);
   await truncate(path, sizeBytes);
   return path;

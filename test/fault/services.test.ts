@@ -4,10 +4,12 @@ import { existsSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
+import { CountingBacking } from "../fakes/counting-backing.ts";
 import { makeExt4 } from "../fakes/deploy-bench.ts";
 import { eventually, rawImage, ServiceBench } from "../fakes/service-bench.ts";
 
 const MIB = 1 << 20;
+const DISK_BYTES = 2 * 1024 * MIB;
 
 describe("services under faults", function () {
   this.timeout(120_000);
@@ -30,14 +32,16 @@ describe("services under faults", function () {
     expect(existsSync(join(bench.tftpRoot, id)), "boot files").to.equal(false);
   }
 
-  /** Takes a used machine out of the pool, so that each test has its own. */
-  async function retire(id?: string): Promise<void> {
-    if (id !== undefined) {
+  /** Takes used machines out of the pool, so that each test has its own. */
+  async function retire(): Promise<void> {
+    for (const { id } of await bench.servers()) {
       await bench.call("DELETE", `/compute/v2.1/servers/${id}`);
       await expectReleased(id);
     }
     for (const node of await bench.nodes()) await bench.call("DELETE", `/compute/v2.1/os-baremetal-nodes/${node.id}`);
   }
+
+  afterEach(retire);
 
   it("deploys: ACTIVE, the tenant boots, delete frees and powers off", async () => {
     const node = await bench.machine();
@@ -45,7 +49,7 @@ describe("services under faults", function () {
     expect(await bench.settled(id)).to.include({ status: "ACTIVE" });
     await eventually("the tenant's boot", () => node.boots === 1);
     expect(node.calls.map(({ status }) => status)).to.deep.equal([200]);
-    await retire(id);
+    await retire();
     expect(node.isOn).to.equal(false);
   });
 
@@ -53,7 +57,6 @@ describe("services under faults", function () {
     await bench.machine({ bmcFaults: { dropRate: 0.3, seed: 7 } });
     const id = await bench.boot(image);
     expect(await bench.settled(id)).to.include({ status: "ACTIVE" });
-    await retire(id);
   });
 
   it("names a wrong BMC password, and releases the node", async () => {
@@ -66,7 +69,6 @@ describe("services under faults", function () {
       .and.include(node.options.address)
       .and.not.include("not-the-secret");
     await expectReleased(id);
-    await retire(id);
   });
 
   it("names an unreachable BMC, within its deadline", async () => {
@@ -77,7 +79,6 @@ describe("services under faults", function () {
     expect(server.fault?.message).to.include("127.0.66.250");
     expect(node.isOn).to.equal(false);
     await expectReleased(id);
-    await retire(id);
   });
 
   it("fails with the ramdisk's own words", async () => {
@@ -88,7 +89,6 @@ describe("services under faults", function () {
     expect(server.fault?.message).to.include("none of the disks sda,vda exists");
     await expectReleased(id);
     expect(node.isOn).to.equal(false);
-    await retire(id);
   });
 
   it("gives one node to exactly one of two boots at once", async () => {
@@ -98,8 +98,6 @@ describe("services under faults", function () {
     expect(servers.map(({ status }) => status).sort()).to.deep.equal(["ACTIVE", "ERROR"]);
     const lost = servers.find(({ status }) => status === "ERROR");
     expect(lost?.fault?.message).to.match(/No valid host/);
-    await bench.call("DELETE", `/compute/v2.1/servers/${lost?.id}`);
-    await retire(servers.find(({ status }) => status === "ACTIVE")?.id);
   });
 
   it("picks the deployment up again when compute is killed while it waits", async () => {
@@ -117,7 +115,6 @@ describe("services under faults", function () {
     goOn();
     expect(await bench.settled(id)).to.include({ status: "ACTIVE" });
     expect(node.failure).to.equal(undefined);
-    await retire(id);
   });
 
   it("goes on from the power cycle when compute is killed before it", async () => {
@@ -132,20 +129,22 @@ describe("services under faults", function () {
     node.bmc.faults.dropRate = 0;
     await bench.start("baremetal-compute");
     expect(await bench.settled(id)).to.include({ status: "ACTIVE" });
-    await retire(id);
   });
 
   it("ends cleanly when the helper is killed in the middle of the write", async () => {
-    const node = await bench.machine();
+    const disk = await CountingBacking.open(await rawImage(join(bench.folder, "cut"), DISK_BYTES), DISK_BYTES);
+    const node = await bench.machine({ disk });
+    const killed = new Promise<void>((resolve) => {
+      // No write is answered before the signal is sent, so that no helper is fast enough to end first.
+      disk.trigger = { atBytes: MIB, run: () => resolve(bench.kill("baremetal-deploy-helper", "SIGKILL")) };
+    });
     const id = await bench.boot(image);
-    await eventually("the write to begin", async () => (await bench.events(id))[0]?.state === "deploying");
-    await bench.kill("baremetal-deploy-helper", "SIGKILL");
+    await killed;
     expect((await bench.server(id)).status).to.equal("BUILD");
     await bench.start("baremetal-deploy-helper");
     expect(await bench.settled(id)).to.include({ status: "ACTIVE" });
     await eventually("the tenant's boot", () => node.boots === 1);
     expect((await bench.events(id))[0]?.events.filter(({ step }) => step === "claim").length).to.be.greaterThan(1);
-    await retire(id);
   });
 
   describe("refuses an image before a byte is written", () => {
@@ -204,7 +203,6 @@ describe("services under faults", function () {
         expect(server.fault?.message, server.fault?.message).to.match(new RegExp(word, "i"));
         const disk = node.options.disk as { path: string };
         expect(existsSync(disk.path) ? statSync(disk.path).blocks : 0, "blocks written").to.equal(0);
-        await retire(id);
       });
     }
   });
@@ -222,6 +220,5 @@ describe("services under faults", function () {
     expect((await post("i=999999&k=K&a=127.0.0.1&n=iqn-x"))[0]).to.be.within(400, 499);
     await writeFile(join(bench.folder, "nothing"), "");
     expect((await bench.nodes())[0]).to.include({ instance_uuid: null, task_state: null });
-    await retire();
   });
 });
