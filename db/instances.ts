@@ -2,6 +2,7 @@
 import type { Knex } from "knex";
 import type { Clock } from "../lib/clock.ts";
 import { BaremetalError } from "../lib/errors.ts";
+import { selectPage } from "./node-power.ts";
 import type { InstancePowerState, InstanceRecord } from "./records.ts";
 import { type Dialect, dialectOf, type Row, timeToDb } from "./table-map.ts";
 import { instancePowerTable, instancesTable } from "./tables.ts";
@@ -113,14 +114,7 @@ export class InstanceRepository {
 
   /** A page of the instances of a host, as far as their power goes: those with an id above `afterId`, by id. */
   async listPowerStates(host: string, afterId: number, limit: number): Promise<InstancePowerState[]> {
-    const rows: Row[] = await reading(this.#db, "listing the instances' power", async () =>
-      this.#db("instances")
-        .where({ host, deleted: 0 })
-        .where("id", ">", afterId)
-        .orderBy("id")
-        .limit(limit)
-        .select(...instancePowerTable.columns),
-    );
+    const rows = await selectPage(this.#db, instancePowerTable, { host }, afterId, limit);
     return rows.map((row) => instancePowerTable.fromRow(row));
   }
 

@@ -1,8 +1,8 @@
-// What the power sync reads and writes of bm_nodes: narrow pages, and a write only if the row is as it was read.
+// What the power sync reads and writes: narrow pages, and a write to bm_nodes only if the row is as it was read.
 import type { Knex } from "knex";
 import type { NodePower, PowerState } from "./records.ts";
-import { dialectOf, type Row } from "./table-map.ts";
-import { nodePowerTable, nodesTable } from "./tables.ts";
+import { dialectOf, type Row, type TableMap } from "./table-map.ts";
+import { nodesTable } from "./tables.ts";
 import { reading, transact } from "./transaction.ts";
 
 /** What is known of a machine's power. */
@@ -13,15 +13,21 @@ export interface PowerReport {
   readonly lastError?: string | null;
 }
 
-/** The rows of a page of a host's machines: those with an id above `afterId`, by id. */
-export async function selectPower(db: Knex, serviceHost: string, afterId: number, limit: number): Promise<Row[]> {
-  return reading(db, "listing the nodes' power", async () =>
-    db("bm_nodes")
-      .where({ service_host: serviceHost, deleted: 0 })
+/** A page of the rows of a host: those with an id above `afterId`, by id. */
+export async function selectPage<R extends object>(
+  db: Knex,
+  { table, columns }: TableMap<R>,
+  host: Row,
+  afterId: number,
+  limit: number,
+): Promise<Row[]> {
+  return reading(db, `listing the power of ${table}`, async () =>
+    db(table)
+      .where({ ...host, deleted: 0 })
       .where("id", ">", afterId)
       .orderBy("id")
       .limit(limit)
-      .select(...nodePowerTable.columns),
+      .select(...columns),
   );
 }
 
@@ -36,14 +42,11 @@ export async function updateAsSeen(
   const dialect = dialectOf(db);
   const expected = { instanceUuid, taskState, powerState, targetPowerState, fault, deploymentId };
   const row = { ...nodesTable.toRow(dialect, report), updated_at: updatedAt };
-  const count = await transact(db, `noting the power of node ${id}`, (trx) => {
-    const query = trx("bm_nodes").where({ id, deleted: 0 });
-    // Trap: SQL's = never matches NULL.
-    for (const [column, value] of Object.entries(nodesTable.toRow(dialect, expected))) {
-      if (value === null) query.whereNull(column);
-      else query.where(column, value as string | number);
-    }
-    return query.update(row);
-  });
+  const count = await transact(db, `noting the power of node ${id}`, (trx) =>
+    trx("bm_nodes")
+      // Trap: SQL's = never matches NULL; knex makes IS NULL of a null here.
+      .where({ id, deleted: 0, ...nodesTable.toRow(dialect, expected) })
+      .update(row),
+  );
   return count === 1;
 }

@@ -4,7 +4,7 @@ import type { Knex } from "knex";
 import type { Clock } from "../lib/clock.ts";
 import { BaremetalError, describeError } from "../lib/errors.ts";
 import { insertInterface, type NewInterface } from "./interfaces.ts";
-import { type PowerReport, selectPower, updateAsSeen } from "./node-power.ts";
+import { type PowerReport, selectPage, updateAsSeen } from "./node-power.ts";
 import { NODE_TRANSITIONS, type NodeTransitionName } from "./node-states.ts";
 import { applyTransition, type TransitionPatch } from "./node-transition.ts";
 import type { DeploymentRecord, NodePower, NodeRecord } from "./records.ts";
@@ -230,7 +230,7 @@ export class NodeRepository {
 
   /** A page of the machines of a host, as far as their power goes: those with an id above `afterId`, by id. */
   async listPower(serviceHost: string, afterId: number, limit: number): Promise<NodePower[]> {
-    const rows = await selectPower(this.#db, serviceHost, afterId, limit);
+    const rows = await selectPage(this.#db, nodePowerTable, { service_host: serviceHost }, afterId, limit);
     return rows.map((row) => this.#opened(nodePowerTable.fromRow(row)));
   }
 

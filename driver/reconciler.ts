@@ -83,7 +83,7 @@ export class Reconciler {
       // Under the node's lock, and read again there: what stood in the list may be done by now.
       await this.#driver.exclusive(nodeId, async () => {
         const node = await this.#context.nodes.get(nodeId);
-        if (node === undefined || !this.#needsLook(node)) return;
+        if (node === undefined) return;
         if (isUndoDue(node) || (await this.#isOrphan(node))) await this.#driver.cleanUp(node);
       });
     } catch (error) {

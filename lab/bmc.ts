@@ -15,7 +15,7 @@ export async function startBmc(machine: Machine, serial: SerialPort): Promise<Bm
     port: 623,
     user: BMC_USER,
     password: BMC_PASSWORD,
-    serial: { open: () => serial.open() },
+    serial: { open: () => serial.open(), onBreak: () => serial.holdFor(machine.sendBreak()) },
     handlers: {
       getPower: () => machine.isOn,
       setPower: (action: string) => press(machine, action),

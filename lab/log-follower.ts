@@ -1,5 +1,6 @@
 // Follows a growing text file: complete lines, from where the last look ended.
 import { open } from "node:fs/promises";
+import { ifMissing } from "../lib/errors.ts";
 
 const READ_BYTES = 64 * 1024;
 
@@ -15,10 +16,7 @@ export class LogFollower {
 
   /** Lines that have been completed since the last call, without line ends. */
   async newLines(): Promise<string[]> {
-    const file = await open(this.#path, "r").catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return undefined;
-      throw error;
-    });
+    const file = await open(this.#path, "r").catch(ifMissing);
     if (file === undefined) return [];
     try {
       const buffer = Buffer.alloc(READ_BYTES);

@@ -19,6 +19,8 @@ export interface MachineOptions {
 export const MACHINE_MEMORY_MB = 512;
 export const MACHINE_DISK_BYTES = 2 * 1024 ** 3;
 
+const SERIAL_CHARDEV = "console";
+
 export type BootDevice = "pxe" | "disk";
 
 /**
@@ -92,12 +94,17 @@ export class Machine {
 
   /** The reset button. */
   reset(): Promise<void> {
-    return this.#next(async () => (this.#isOn ? qmp(this.#qmpSocket, "system_reset") : undefined));
+    return this.#next(async () => (this.#isOn ? qmp(this.#qmpSocket, { execute: "system_reset" }) : undefined));
   }
 
   /** The power button, pressed once: the guest may shut down. */
   pressPowerButton(): Promise<void> {
-    return this.#next(async () => (this.#isOn ? qmp(this.#qmpSocket, "system_powerdown") : undefined));
+    return this.#next(async () => (this.#isOn ? qmp(this.#qmpSocket, { execute: "system_powerdown" }) : undefined));
+  }
+
+  /** A break on the serial line: to Linux, the first half of a SysRq. Nothing happens if the machine is off. */
+  async sendBreak(): Promise<void> {
+    if (this.#isOn) await qmp(this.#qmpSocket, { execute: "chardev-send-break", arguments: { id: SERIAL_CHARDEV } });
   }
 
   /** Everything the machine has written to its serial console since the rack came up. */
@@ -157,7 +164,7 @@ export class Machine {
       ...["-device", `virtio-blk-pci,drive=disk,bootindex=${disk}`],
       ...["-netdev", `tap,id=net,ifname=${tap},script=no,downscript=no`],
       ...["-device", `virtio-net-pci,netdev=net,mac=${mac},bootindex=${network}`],
-      ...["-chardev", this.#serialChardev(), "-serial", "chardev:console"],
+      ...["-chardev", this.#serialChardev(), "-serial", `chardev:${SERIAL_CHARDEV}`],
       ...["-chardev", `socket,id=qmp,path=${escapeCommas(this.#qmpSocket)},server=on,wait=off`],
       ...["-mon", "chardev=qmp,mode=control"],
       ...["-chardev", `socket,id=events,path=${escapeCommas(this.#eventSocket)},server=on,wait=off`],
@@ -167,7 +174,7 @@ export class Machine {
 
   #serialChardev(): string {
     const [path, log] = [escapeCommas(this.serialSocket), escapeCommas(this.serialLog)];
-    return `socket,id=console,path=${path},logfile=${log},logappend=on`;
+    return `socket,id=${SERIAL_CHARDEV},path=${path},logfile=${log},logappend=on`;
   }
 }
 

@@ -7,10 +7,12 @@ import { fileURLToPath } from "node:url";
 import { BaremetalError, describeError } from "../lib/errors.ts";
 import { buildArtifacts } from "./artifacts/artifacts.ts";
 import { describeImage } from "./artifacts/tenant.ts";
+import { BMC_PASSWORD, BMC_USER } from "./bmc.ts";
 import { FLAVOR_NAME, IMAGE_NAME, KEY_NAME } from "./enrol.ts";
 import { Forwarder } from "./forward.ts";
 import { MACHINE_DISK_BYTES } from "./machine.ts";
 import { InnerProcess } from "./namespace.ts";
+import { machineAddress } from "./network.ts";
 import { API_PORT } from "./nova-conf.ts";
 import { type LabOptions, parseLabOptions, USAGE } from "./options.ts";
 import type { LabMessage, LabPlan, LabResult } from "./plan.ts";
@@ -98,7 +100,8 @@ async function runInner(
         (error: unknown) => say.line(`the API cannot be reached from outside: ${describeError(error)}`),
       );
     }
-    if (message.event === "up") void forwarder?.then(({ port }) => say.block(commandsToTry(port, passwordFile)));
+    if (message.event === "up")
+      void forwarder?.then(({ port }) => say.block(commandsToTry(port, passwordFile, inner.enter)));
   };
   const inner = new InnerProcess(way, planFile, onMessage);
   const stop = () => inner.stop();
@@ -178,7 +181,7 @@ async function diskPlace(options: LabOptions, otherwise: string): Promise<string
   return Math.min(free, freemem()) > 2 * (options.nodes + 1) * MACHINE_DISK_BYTES ? SHARED_MEMORY : otherwise;
 }
 
-function commandsToTry(port: number, passwordFile: string): string {
+function commandsToTry(port: number, passwordFile: string, enter: string): string {
   return `
 The rack is up. In another terminal:
 
@@ -192,6 +195,11 @@ The rack is up. In another terminal:
   openstack image list
   token=$(openstack token issue -f value -c id)
   curl -s -H "X-Auth-Token: $token" http://127.0.0.1:${port}/compute/v2.1/os-baremetal-nodes
+
+The live console of node0; "~." at the beginning of a line leaves it, "~?" says what else there is:
+
+  export IPMI_USER=${BMC_USER} IPMI_PASSWORD=${BMC_PASSWORD}
+  ${enter} ${process.execPath} ${join(ROOT, "packages/ipmi-js/dist/cli/ipmi-js.js")} sol --take-over -H ${machineAddress(0).bmcAddress}
 
 One machine is free for "another". Ctrl-C ends everything.
 `;

@@ -12,6 +12,8 @@ const CLOSE_DEADLINE_MS = 30_000;
 export class InnerProcess {
   /** Exit status. */
   readonly ended: Promise<number>;
+  /** What runs a command behind it in the rack's network. */
+  readonly enter: string;
   readonly #child: ChildProcess;
   #timer: NodeJS.Timeout | undefined;
 
@@ -24,6 +26,8 @@ export class InnerProcess {
       detached: true,
     });
     this.#child = child;
+    const user = way.args.includes("--user") ? " --user --preserve-credentials" : "";
+    this.enter = `nsenter --target ${child.pid}${user} --net`;
     child.stdin.on("error", () => {});
     const lines = createInterface({ input: child.stdout });
     lines.on("line", (line) => onMessage(JSON.parse(line) as LabMessage));

@@ -2,11 +2,18 @@
 import { connect } from "node:net";
 import { BaremetalError } from "../lib/errors.ts";
 
+/** A command and, where it has some, its arguments. */
+export interface QmpRequest {
+  readonly execute: string;
+  readonly arguments?: Readonly<Record<string, string>>;
+}
+
 /**
- * Greets QEMU and runs one command.
+ * Greets QEMU and runs one command, `{ execute: "system_reset" }` or the like.
  * @throws BaremetalError `PeerUnreachable` if QEMU is not there or silent, `PeerMisbehaved` if it refuses
  */
-export async function qmp(socketPath: string, command: string, deadlineMs = 3000): Promise<void> {
+export async function qmp(socketPath: string, request: QmpRequest, deadlineMs = 3000): Promise<void> {
+  const command = request.execute;
   const peer = { peer: socketPath, operation: command };
   await new Promise<void>((resolve, reject) => {
     const socket = connect(socketPath);
@@ -31,7 +38,7 @@ export async function qmp(socketPath: string, command: string, deadlineMs = 3000
         if ("QMP" in message) socket.write('{"execute":"qmp_capabilities"}\n');
         else if ("error" in message) {
           finish(new BaremetalError("PeerMisbehaved", `QEMU refused ${command}: ${line}`, { data: peer }));
-        } else if ("return" in message && answers++ === 0) socket.write(`${JSON.stringify({ execute: command })}\n`);
+        } else if ("return" in message && answers++ === 0) socket.write(`${JSON.stringify(request)}\n`);
         else if ("return" in message) finish();
       }
     });

@@ -10,6 +10,8 @@ export class SerialPort {
   readonly #server: Server;
   #machine: Socket | undefined;
   #line: Duplex | undefined;
+  /** Settles when characters may go to the machine. */
+  #free: Promise<void> = Promise.resolve();
 
   private constructor(server: Server) {
     this.#server = server;
@@ -29,12 +31,18 @@ export class SerialPort {
   open(): Duplex {
     this.#line = new Duplex({
       read: () => {},
-      write: (chunk: Buffer, _encoding, done) => {
+      write: async (chunk: Buffer, _encoding, done) => {
+        await this.#free;
         this.#machine?.write(chunk);
         done();
       },
     });
     return this.#line;
+  }
+
+  /** Something that goes to the machine another way, ahead of the characters that come after it. Its failure is a lost break. */
+  holdFor(work: Promise<void>): void {
+    this.#free = work.catch(() => {});
   }
 
   async close(): Promise<void> {

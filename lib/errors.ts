@@ -46,6 +46,11 @@ export function isBaremetalError(error: unknown, code?: ErrorCode): error is Bar
   return error instanceof BaremetalError && (code === undefined || error.code === code);
 }
 
+/** For `catch` of a file operation: a file that is not there is undefined. */
+export function ifMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== "ENOENT") throw error;
+}
+
 /** The text of any thrown value with the texts of its causes, for logs and fault records. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];

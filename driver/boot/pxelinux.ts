@@ -3,7 +3,7 @@
 // <tftp_root>/pxelinux.cfg/01-<mac, lower case, dashes> -> the absolute path of `config`, one per interface.
 import { chmod, mkdir, open, readlink, rename, rm, symlink, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { BaremetalError } from "../../lib/errors.ts";
+import { BaremetalError, ifMissing } from "../../lib/errors.ts";
 
 /** The four files that a node loads over TFTP, by the names they have in the instance's folder. */
 export const TFTP_IMAGES = ["kernel", "ramdisk", "deploy_kernel", "deploy_ramdisk"] as const;
@@ -126,13 +126,8 @@ async function replaceLink(link: string, target: string): Promise<void> {
 export async function removePxeFiles(tftpRoot: string, paths: PxePaths, macs: readonly string[]): Promise<void> {
   for (const mac of macs) {
     const link = macLinkPath(tftpRoot, mac);
-    const target = await readlink(link).catch(absent);
-    if (target === paths.config) await unlink(link).catch(absent);
+    const target = await readlink(link).catch(ifMissing);
+    if (target === paths.config) await unlink(link).catch(ifMissing);
   }
   await rm(paths.directory, { recursive: true, force: true });
-}
-
-function absent(error: NodeJS.ErrnoException): undefined {
-  if (error.code === "ENOENT") return undefined;
-  throw error;
 }

@@ -1,6 +1,7 @@
 // The console log of one instance: a file that grows to a limit, one older file beside it, and its last lines as text.
 import { appendFile, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { ifMissing } from "../../lib/errors.ts";
 
 /** What a reader is given at most: as much as Nova's libvirt driver. */
 const MAX_READ_BYTES = 100 * 1024;
@@ -30,7 +31,7 @@ export class ConsoleLog {
     if (this.#size > 0 && this.#size + data.length > this.#maxBytes) {
       this.#size = undefined;
       // Somebody may have removed it: then there is nothing to keep.
-      await rename(this.#path, older(this.#path)).catch(ifMissing(undefined));
+      await rename(this.#path, older(this.#path)).catch(ifMissing);
       this.#size = 0;
     }
     if (this.#size === 0) await makeFolder(dirname(this.#path));
@@ -80,7 +81,7 @@ function masked(bytes: Buffer): Buffer {
 
 async function readEnd(path: string, maxBytes: number): Promise<Buffer> {
   if (maxBytes <= 0) return Buffer.alloc(0);
-  const file = await open(path, "r").catch(ifMissing(undefined));
+  const file = await open(path, "r").catch(ifMissing);
   if (file === undefined) return Buffer.alloc(0);
   try {
     const { size } = await file.stat();
@@ -99,15 +100,8 @@ async function makeFolder(path: string): Promise<void> {
 }
 
 async function sizeOf(path: string): Promise<number> {
-  const stats = await stat(path).catch(ifMissing(undefined));
+  const stats = await stat(path).catch(ifMissing);
   return stats?.size ?? 0;
-}
-
-function ifMissing<T>(value: T): (error: NodeJS.ErrnoException) => T {
-  return (error) => {
-    if (error.code === "ENOENT") return value;
-    throw error;
-  };
 }
 
 function older(path: string): string {

@@ -5,7 +5,7 @@ import type { NodeRecord } from "../../db/records.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { describeError } from "../../lib/errors.ts";
 import type { Logger } from "../../lib/log.ts";
-import type { PowerTarget } from "../power/power-control.ts";
+import { hasSameBmc } from "../power/power-control.ts";
 import { ConsoleLog, readConsoleLog, removeConsoleLog } from "./console-log.ts";
 import { Recording } from "./recording.ts";
 import type { SerialLines } from "./serial-lines.ts";
@@ -46,10 +46,6 @@ export class ConsoleRecorder implements Consoles {
   readonly #options: ConsoleRecorderOptions;
   readonly #recordings = new Map<string, Recording>();
   readonly #stop = new AbortController();
-  /** Resolves when `close` begins. */
-  readonly #closed = new Promise<void>((resolve) => {
-    this.#stop.signal.addEventListener("abort", () => resolve(), { once: true });
-  });
   #loop: Promise<void> = Promise.resolve();
 
   constructor(options: ConsoleRecorderOptions) {
@@ -63,8 +59,7 @@ export class ConsoleRecorder implements Consoles {
 
   async close(): Promise<void> {
     this.#stop.abort();
-    await this.#loop;
-    await Promise.all([...this.#recordings.keys()].map((uuid) => this.stop(uuid)));
+    await Promise.all([this.#loop, ...[...this.#recordings.keys()].map((uuid) => this.stop(uuid))]);
   }
 
   async start(node: NodeRecord, instanceUuid: string, note: (text: string) => Promise<void>): Promise<void> {
@@ -143,24 +138,16 @@ export class ConsoleRecorder implements Consoles {
     const opening = new Set<Promise<unknown>>();
     for (const [uuid, node] of carrying) {
       // Trap: the old address may be another machine's by now, and what it writes another tenant's.
-      if (hasOtherBmc(this.#recordings.get(uuid)?.target, node)) await this.stop(uuid);
+      const target = this.#recordings.get(uuid)?.target;
+      if (target !== undefined && !hasSameBmc(target, node)) await this.stop(uuid);
       if (this.#recordings.has(uuid)) continue;
       const recording = this.#record(node.id, uuid, false, async (text) => {
         logger.warn(`instance ${uuid}: ${text}`, { instance: uuid, node: node.id });
       });
       if (recording === undefined) return;
-      // Whichever comes first: `stop` ends one that is not open yet.
-      const settled: Promise<unknown> = Promise.race([recording.tried, recording.ended]);
-      opening.add(settled);
-      void settled.then(() => opening.delete(settled));
-      if (opening.size >= MAX_OPENING) await Promise.race([...opening, this.#closed]);
+      opening.add(recording.tried);
+      void recording.tried.then(() => opening.delete(recording.tried));
+      if (opening.size >= MAX_OPENING) await Promise.race(opening);
     }
   }
-}
-
-/** True if a recording is of another BMC, or with another login, than the node has now. */
-function hasOtherBmc(target: PowerTarget | undefined, node: NodeRecord): boolean {
-  if (target === undefined) return false;
-  const { pmAddress, pmUser, pmPassword } = target;
-  return pmAddress !== node.pmAddress || pmUser !== node.pmUser || pmPassword !== node.pmPassword;
 }

@@ -61,16 +61,23 @@ async function play(outcomes: (Error | SerialLine)[], openMs = 0, random = 0) {
 
 describe("driver/console: recording", () => {
   it("tries again with growing pauses, and tells the trouble and its end once each", async () => {
-    const seen = await play([refused, refused, refused, lineOf("one "), lineOf("two"), refused]);
-    expect(seen.sleeps).to.deep.equal([1000, 2000, 4000, 8000, 16_000, 32_000]);
+    const seen = await play([refused, refused, refused, lineOf("one "), lineOf("two"), refused, taken]);
+    expect(seen.sleeps.slice(0, 6)).to.deep.equal([1000, 2000, 4000, 8000, 16_000, 32_000]);
     expect(seen.notes).to.deep.equal([
       "the serial console is not recorded: refused",
       "the serial console is recorded again",
-      "the serial console is not recorded: lost",
-      "the serial console is recorded again",
-      "the serial console is not recorded: lost",
+      "the serial console is not recorded: deactivated",
     ]);
     expect(seen.log).to.equal("one two");
+  });
+
+  it("tells of a console that comes and goes after a minute, two, four ..., and at last once a day", async () => {
+    const notesIn = async (days: number) => {
+      const lines = Array.from({ length: days * 288 }, () => lineOf("x"));
+      return (await play(lines, 299_000)).notes.length;
+    };
+    expect(await notesIn(1), "two each, of trouble and its end").to.equal(22);
+    expect((await notesIn(9)) - (await notesIn(8))).to.equal(2);
   });
 
   it("takes over until it has had the console once", async () => {
@@ -107,6 +114,7 @@ describe("driver/console: recording", () => {
   it("lets all pauses differ by up to a quarter", async () => {
     const { sleeps } = await play([refused, login("WrongPassword"), unsupported, lineOf("x", taken)], 0, 0.999);
     const wanted = [1000, 300_000, 300_000, 60_000];
+    expect(sleeps).to.have.length(wanted.length);
     sleeps.forEach((ms, index) => {
       expect(ms / (wanted[index] ?? 0)).to.be.within(1.24, 1.25);
     });

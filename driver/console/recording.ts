@@ -15,7 +15,7 @@ export interface RecordingOptions {
   readonly takeOver: boolean;
   /** 0 up to 1, for the jitter of the pauses. */
   readonly random?: () => number;
-  /** Told once for each change: why nothing is recorded, or that it is again. */
+  /** Told of changes, less and less often: why nothing is recorded, and then that it is again. */
   readonly note: (text: string) => Promise<void>;
 }
 
@@ -29,6 +29,9 @@ const TAKEN_PAUSE_MS = 60_000;
 const LOGIN_CODES: readonly unknown[] = ["WrongPassword", "NoSuchUser", "InsufficientPrivilege", "CipherSuite"];
 const LOGIN_PAUSE_MS = 300_000;
 const LONGEST_LOGIN_PAUSE_MS = 3_600_000;
+/** Between two notes of trouble, twice as long each time: a console that comes and goes must not fill the timeline. */
+const FIRST_QUIET_MS = 60_000;
+const LONGEST_QUIET_MS = 24 * 3_600_000;
 /** Consoles that were lost at once are not opened at once: up to so much longer. */
 const JITTER = 0.25;
 
@@ -42,7 +45,9 @@ export class Recording {
   readonly #stop = new AbortController();
   #isTried: () => void = () => {};
   #target: PowerTarget | undefined;
-  #problem: string | undefined;
+  #isTroubleTold = false;
+  #quietUntilMs = 0;
+  #quietMs = FIRST_QUIET_MS;
 
   constructor(options: RecordingOptions) {
     this.#options = options;
@@ -90,7 +95,7 @@ export class Recording {
           waitMs = loginPauseMs;
           loginPauseMs = Math.min(LONGEST_LOGIN_PAUSE_MS, loginPauseMs * 2);
         }
-        await this.#tellProblem(describeError(error));
+        await this.#tellTrouble(describeError(error));
       }
       this.#isTried();
       await clock.sleep(waitMs * (1 + JITTER * random()), signal).catch(() => {});
@@ -106,8 +111,8 @@ export class Recording {
     try {
       if (this.#stop.signal.aborted) return;
       this.#isTried();
-      if (this.#problem !== undefined) await this.#options.note("the serial console is recorded again");
-      this.#problem = undefined;
+      if (this.#isTroubleTold) await this.#options.note("the serial console is recorded again");
+      this.#isTroubleTold = false;
       for await (const piece of line.output) await this.#options.log.append(piece);
     } finally {
       this.#stop.signal.removeEventListener("abort", close);
@@ -116,9 +121,12 @@ export class Recording {
   }
 
   /** Once, however often it fails: what differs in the text of the same trouble is its time. */
-  async #tellProblem(text: string): Promise<void> {
-    const isNew = this.#problem === undefined;
-    this.#problem = text;
-    if (isNew) await this.#options.note(`the serial console is not recorded: ${text}`);
+  async #tellTrouble(text: string): Promise<void> {
+    const nowMs = this.#options.clock.now();
+    if (this.#isTroubleTold || nowMs < this.#quietUntilMs) return;
+    this.#isTroubleTold = true;
+    this.#quietUntilMs = nowMs + this.#quietMs;
+    this.#quietMs = Math.min(LONGEST_QUIET_MS, this.#quietMs * 2);
+    await this.#options.note(`the serial console is not recorded: ${text}`);
   }
 }

@@ -1,5 +1,5 @@
 // What the recorder needs of a machine's serial console, and Serial over LAN as the way to it.
-import { isIpmiError, openSerialConsole, type SerialConsole } from "ipmi-js";
+import { isIpmiError, openSerialConsole, type SerialConsole, type SerialConsoleEvent } from "ipmi-js";
 import { BaremetalError } from "../../lib/errors.ts";
 import { parsePmAddress, powerError } from "../power/ipmi.ts";
 import type { PowerTarget } from "../power/power-control.ts";
@@ -39,31 +39,24 @@ export class IpmiSerialLines implements SerialLines {
     const login = { address, port, user: pmUser, password: pmPassword, deadlineMs: OPEN_DEADLINE_MS };
     // The recorder opens again by itself, with the node's settings of then.
     const limits = { maxBufferedBytes: MAX_BUFFERED_BYTES, reconnect: { deadlineMs: 0 } };
+    let isTaken = false;
+    const onEvent = (event: SerialConsoleEvent): void => {
+      if (event.kind === "disconnected") isTaken = event.isTaken;
+    };
     try {
-      const line = await openSerialConsole({ ...login, ...limits, takeOver, signal });
-      return { output: outputOf(line, pmAddress), close: () => line.close() };
+      const line = await openSerialConsole({ ...login, ...limits, takeOver, signal, onEvent });
+      return { output: outputOf(line, pmAddress, () => isTaken), close: () => line.close() };
     } catch (error) {
-      const told = powerError(error, "open the serial console", pmAddress);
-      if (told instanceof BaremetalError && isIpmiError(error, "CompletionCode")) {
-        throw new BaremetalError(told.code, told.message, {
-          data: { ...told.data, isUnsupported: true },
-          cause: error,
-        });
-      }
-      throw told;
+      const isUnsupported = isIpmiError(error, "CompletionCode");
+      throw powerError(error, "open the serial console", pmAddress, { isUnsupported });
     }
   }
 }
 
-/** What a BMC says to the party that it takes the console from; ipmi-js tells it in the text only. */
-const TAKEN = "deactivated Serial over LAN";
-
-async function* outputOf(line: SerialConsole, pmAddress: string): AsyncGenerator<Buffer> {
+async function* outputOf(line: SerialConsole, pmAddress: string, isTaken: () => boolean): AsyncGenerator<Buffer> {
   try {
     yield* line.output;
   } catch (error) {
-    const told = powerError(error, "read the serial console", pmAddress);
-    if (!(told instanceof BaremetalError) || !told.message.includes(TAKEN)) throw told;
-    throw new BaremetalError(told.code, told.message, { data: { ...told.data, isTaken: true }, cause: error });
+    throw powerError(error, "read the serial console", pmAddress, { isTaken: isTaken() });
   }
 }

@@ -1,6 +1,5 @@
 // What a look at a machine's power means for its node and its instance, as nova-compute sees it (facts section 1.6). Pure.
 import type { PowerReport } from "../../db/node-power.ts";
-
 import type { InstancePowerState, NodePower, TaskState } from "../../db/records.ts";
 import { describeError } from "../../lib/errors.ts";
 import { POWER_FAULT } from "../context.ts";

@@ -9,54 +9,50 @@ export interface ScheduleState {
   readonly missed: number;
 }
 
-export interface TallyLine {
+interface TallyLine {
   readonly level: "debug" | "info" | "warn";
   readonly message: string;
-  readonly fields: Readonly<Record<string, number>> & Record<string, unknown>;
+  readonly fields: Record<string, number>;
 }
 
 /** Counts the looks of one interval, then of the next. */
 export class LookTally {
   /** Since the start. */
   readonly totals = { seen: 0, failed: 0, acted: 0 };
-  #seen = 0;
-  #failed = 0;
-  #acts = 0;
   #maxLagMs = 0;
-  #before: ScheduleState | undefined;
+  /** At the end of the interval before. */
+  #before = { ...this.totals, failing: 0, missed: 0 };
 
   note(lagMs: number, isAnswered: boolean): void {
-    if (isAnswered) this.#seen += 1;
-    else this.#failed += 1;
     this.totals[isAnswered ? "seen" : "failed"] += 1;
     this.#maxLagMs = Math.max(this.#maxLagMs, lagMs);
   }
 
   noteAct(): void {
-    this.#acts += 1;
     this.totals.acted += 1;
   }
 
   /** The line of the interval that ends now; counting begins again. */
   close(state: ScheduleState, limits: { intervalMs: number }): TallyLine {
-    const missed = state.missed - (this.#before?.missed ?? 0);
-    const isLate = missed > 0 || this.#maxLagMs > limits.intervalMs / 2;
-    const hasChanged = state.failing !== (this.#before?.failing ?? 0) || this.#acts > 0;
+    const { totals } = this;
+    const before = this.#before;
     const fields = {
       nodes: state.nodes,
-      seen: this.#seen,
-      failed: this.#failed,
+      seen: totals.seen - before.seen,
+      failed: totals.failed - before.failed,
       failing: state.failing,
       inFlight: state.inFlight,
-      acted: this.#acts,
-      missed,
+      acted: totals.acted - before.acted,
+      missed: state.missed - before.missed,
       maxLagMs: Math.round(this.#maxLagMs),
     };
+    const isLate = fields.missed > 0 || this.#maxLagMs > limits.intervalMs / 2;
+    const hasChanged = state.failing !== before.failing || fields.acted > 0;
     const text = `power sync: ${fields.seen} nodes seen, ${fields.failed} looks without an answer, at most ${fields.maxLagMs} ms late`;
-    this.#before = state;
-    this.#seen = this.#failed = this.#acts = this.#maxLagMs = 0;
+    this.#before = { ...totals, failing: state.failing, missed: state.missed };
+    this.#maxLagMs = 0;
     if (!isLate) return { level: hasChanged ? "info" : "debug", message: text, fields };
     const advice = "raise sync_power_state_pool_size or sync_power_state_interval";
-    return { level: "warn", message: `${text}; ${missed} turns were missed: ${advice}`, fields };
+    return { level: "warn", message: `${text}; ${fields.missed} turns were missed: ${advice}`, fields };
   }
 }

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { expect } from "chai";
-import { PowerRack } from "../../test/fakes/power-rack.ts";
+import { nodeRow, PowerRack } from "../../test/fakes/power-rack.ts";
 import type { PowerSync } from "./power-sync.ts";
 
 const MINUTE = 60_000;
@@ -139,7 +139,7 @@ describe("driver/power-sync: the periodic task", () => {
     dead.node = { ...dead.node, pmAddress: "10.0.1.2" };
     await rack.clock.advance(MINUTE + 16_000);
     expect(added.looks).to.equal(1);
-    expect(rack.forgotten).to.deep.equal([1]);
+    expect([...rack.kept]).to.deep.equal([2, 3]);
     expect(dead.node).to.include({ fault: null, powerState: "power off" });
   });
 
@@ -229,6 +229,18 @@ describe("driver/power-sync: the periodic task", () => {
     expect(faulty.node).to.include({ fault: null, powerState: "power off" });
     expect(faulty.looks).to.be.within(1, 2);
     expect(rack.synced).to.deep.equal([]);
-    expect(rack.forgotten).to.deep.equal([]);
+  });
+
+  it("closes the client of a node that was removed, and no other, when it is switched off", async () => {
+    rack.add(1);
+    rack.add(2, { node: { ...nodeRow(2), fault: "power failure" } });
+    rack.kept.add(1);
+    rack.kept.add(3);
+    await start({ isFaultsOnly: true });
+    await rack.clock.advance(MINUTE);
+    expect([...rack.kept], "one of a user's action, one of a look").to.deep.equal([1, 2]);
+    rack.machines.delete(1);
+    await rack.clock.advance(MINUTE);
+    expect([...rack.kept]).to.deep.equal([2]);
   });
 });

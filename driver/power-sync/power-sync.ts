@@ -27,7 +27,7 @@ export interface PowerSyncParts {
   readonly host: string;
   readonly nodes: Pick<NodeRepository, "listPower" | "get" | "notePower">;
   readonly instances: InstancePowers;
-  readonly power: Pick<PowerControls, "for" | "forget">;
+  readonly power: Pick<PowerControls, "for" | "forgetOthers">;
   /** True while an action of this process works on the node. */
   readonly isBusy: (nodeId: number) => boolean;
   readonly clock: Clock;
@@ -78,7 +78,7 @@ export class PowerSync {
     const source = {
       listNodes: (afterId: number, limit: number) => parts.nodes.listPower(parts.host, afterId, limit),
       listInstances: (afterId: number, limit: number) => parts.instances.list(afterId, limit),
-      onGone: (nodeId: number) => parts.power.forget(nodeId),
+      onListed: (nodeIds: ReadonlySet<number>) => parts.power.forgetOthers(nodeIds),
     };
     this.#roster = new Roster(source, this.#schedule, options.isFaultsOnly);
   }

@@ -17,12 +17,13 @@ describe("driver/power-sync: which nodes there are", () => {
       timer = setImmediate(turn);
     };
     let timer = setImmediate(turn);
+    const listed: number[] = [];
     const looks = schedule();
     const roster = new Roster(
       {
         listNodes: async (after, limit) => page(rows, after, limit),
         listInstances: async (after, limit) => page(instances, after, limit),
-        onGone: () => expect.fail("nobody is gone"),
+        onListed: (ids) => void listed.push(ids.size),
       },
       looks,
     );
@@ -31,11 +32,12 @@ describe("driver/power-sync: which nodes there are", () => {
     expect(looks.size).to.equal(2600);
     expect(roster.get(2600)?.instance?.uuid).to.equal("i2600");
     expect(turns).to.be.at.least(20);
+    expect(listed).to.deep.equal([2600]);
   });
 
   it("stays as it was if a page cannot be read", async () => {
     let isAway = false;
-    const gone: number[] = [];
+    const listed: number[] = [];
     const looks = schedule();
     const roster = new Roster(
       {
@@ -44,7 +46,7 @@ describe("driver/power-sync: which nodes there are", () => {
           return page(isAway ? rows.slice(500) : rows, after, limit);
         },
         listInstances: async () => [],
-        onGone: (id) => void gone.push(id),
+        onListed: (ids) => void listed.push(ids.size),
       },
       looks,
     );
@@ -53,6 +55,6 @@ describe("driver/power-sync: which nodes there are", () => {
     const error = await roster.refresh(() => 0).catch((reason: Error) => reason);
     expect(error).to.be.instanceOf(Error).with.property("message", "away");
     expect(looks.size).to.equal(2600);
-    expect(gone).to.deep.equal([]);
+    expect(listed).to.deep.equal([2600]);
   });
 });

@@ -2,14 +2,15 @@
 import { setImmediate } from "node:timers/promises";
 import type { InstancePowerState, NodePower } from "../../db/records.ts";
 import { POWER_FAULT } from "../context.ts";
+import { hasSameBmc } from "../power/power-control.ts";
 import type { LookSchedule } from "./look-schedule.ts";
 
 /** Where the rows come from, in the order of their ids. */
 export interface RosterSource {
   listNodes(afterId: number, limit: number): Promise<NodePower[]>;
   listInstances(afterId: number, limit: number): Promise<InstancePowerState[]>;
-  /** The node is not this host's any more. */
-  onGone(nodeId: number): void;
+  /** Told after each reading: no other node is this host's. */
+  onListed(nodeIds: ReadonlySet<number>): void;
 }
 
 /** What is known of one node between its looks. */
@@ -59,8 +60,8 @@ export class Roster {
     for (const id of gone) {
       this.#watches.delete(id);
       this.#schedule.remove(id);
-      if (!this.#isFaultsOnly) this.#source.onGone(id);
     }
+    this.#source.onListed(new Set(all.map(({ id }) => id)));
   }
 
   #take(node: NodePower, instance: InstancePowerState | undefined, nowMs: number): void {
@@ -87,8 +88,4 @@ async function readPages<T extends { readonly id: number }>(read: (afterId: numb
     // Trap: SQLite answers at once; without this pause all pages would be read, and all else stand still, in one go.
     await setImmediate();
   }
-}
-
-function hasSameBmc(a: NodePower, b: NodePower): boolean {
-  return a.pmAddress === b.pmAddress && a.pmUser === b.pmUser && a.pmPassword === b.pmPassword;
 }

@@ -44,7 +44,6 @@ interface Client {
   readonly settings: string;
   readonly bmc: Bmc;
   users: number;
-  isReplaced: boolean;
 }
 
 /** Runs work with the client of a node's settings. */
@@ -83,10 +82,12 @@ export class IpmiPower implements PowerControls {
     return new IpmiPowerControl((work) => this.#use(node.id, login, work), pmAddress, this.#options);
   }
 
-  forget(nodeId: number): void {
-    const known = this.#clients.get(nodeId);
-    this.#clients.delete(nodeId);
-    if (known) this.#replace(known);
+  forgetOthers(nodeIds: ReadonlySet<number>): void {
+    for (const [id, client] of this.#clients) {
+      if (nodeIds.has(id)) continue;
+      this.#clients.delete(id);
+      this.#replace(client);
+    }
   }
 
   /** Trap: whoever has other settings, older ones perhaps, must not close the client that an action is using. */
@@ -97,7 +98,7 @@ export class IpmiPower implements PowerControls {
       return await work(client.bmc);
     } finally {
       client.users -= 1;
-      if (client.isReplaced && client.users === 0 && this.#leaving.delete(client)) this.#retire(client.bmc);
+      if (client.users === 0 && this.#leaving.delete(client)) this.#retire(client.bmc);
     }
   }
 
@@ -107,14 +108,13 @@ export class IpmiPower implements PowerControls {
     if (known?.settings === settings) return known;
     const { operationDeadlineMs } = this.#options;
     const limits = { operationDeadlineMs, network: this.#network, keepAliveMs: KEEP_ALIVE_MS };
-    const client = { settings, bmc: new Bmc({ ...login, ...limits }), users: 0, isReplaced: false };
+    const client = { settings, bmc: new Bmc({ ...login, ...limits }), users: 0 };
     this.#clients.set(nodeId, client);
     if (known) this.#replace(known);
     return client;
   }
 
   #replace(client: Client): void {
-    client.isReplaced = true;
     if (client.users === 0) this.#retire(client.bmc);
     else this.#leaving.add(client);
   }
@@ -228,10 +228,15 @@ function isFinal(error: unknown): boolean {
   return error instanceof BaremetalError && FINAL_CODES.includes(String(error.data.ipmiCode));
 }
 
-/** An ipmi-js error in the product's terms: what was being done, to which BMC, and why it failed. */
-export function powerError(error: unknown, operation: string, name: string): unknown {
+/** An ipmi-js error in the product's terms: what was being done, to which BMC, and why it failed; `more` is for its data. */
+export function powerError(
+  error: unknown,
+  operation: string,
+  name: string,
+  more: Record<string, unknown> = {},
+): unknown {
   if (!(error instanceof IpmiError)) return error;
-  const data = { peer: name, operation, ipmiCode: error.code };
+  const data = { peer: name, operation, ipmiCode: error.code, ...more };
   if (error.code === "Aborted") {
     return new BaremetalError("Cancelled", `${operation} was cancelled`, { data, cause: error });
   }

@@ -25,8 +25,8 @@ export interface PowerControl {
 /** Gives the power control of an enrolled node. */
 export interface PowerControls {
   for(node: PowerTarget): PowerControl;
-  /** The node is gone, or another host's: its session is closed. */
-  forget(nodeId: number): void;
+  /** All other nodes are gone, or another host's: their sessions are closed. */
+  forgetOthers(nodeIds: ReadonlySet<number>): void;
   /** Closes every session. */
   close(): Promise<void>;
 }
@@ -39,4 +39,9 @@ export interface PowerTarget {
   readonly pmPassword: string | null;
   /** Why the password could not be opened; undefined when it could. */
   readonly pmPasswordError?: string | undefined;
+}
+
+/** True if both are one BMC with one login. */
+export function hasSameBmc(a: PowerTarget, b: PowerTarget): boolean {
+  return a.pmAddress === b.pmAddress && a.pmUser === b.pmUser && a.pmPassword === b.pmPassword;
 }

@@ -145,9 +145,21 @@ describe("consoles", () => {
     };
     const written = (text: string) =>
       eventually(`"${text}" in the log`, async () => (await readConsoleLog(path, undefined)).includes(text));
+    const sleeps: number[] = [];
+    /** Waits a second and a half at most. */
+    const hastyClock: Clock = {
+      now: () => systemClock.now(),
+      sleep: (ms, signal) => {
+        sleeps.push(ms);
+        return systemClock.sleep(Math.min(ms, 1500), signal);
+      },
+    };
     const noted: string[] = [];
     const note = async (text: string) => void noted.push(text);
-    beforeEach(() => noted.splice(0));
+    beforeEach(() => {
+      noted.splice(0);
+      sleeps.splice(0);
+    });
 
     it("records from when start returns until stop, and removes", async () => {
       const { line, bmc } = await machine();
@@ -185,12 +197,13 @@ describe("consoles", () => {
     it("says once that a BMC has no console, and holds nothing up", async () => {
       const { bmc } = await machine(0, false);
       const node = nodeAt(bmc.port);
-      const consoles = recorder(() => node);
+      const consoles = recorder(() => node, { clock: hastyClock });
       const start = performance.now();
       await consoles.start(node, UUID, note);
       expect(performance.now() - start).to.be.below(4000);
       await eventually("the note", () => noted.length === 1);
       expect(noted[0]).to.contain("not recorded").and.contain("Serial over LAN").and.not.contain("secret");
+      await eventually("it to wait", () => Math.max(...sleeps) >= 300_000);
       expect(await consoles.read(UUID, undefined)).to.equal("");
     });
 
@@ -206,15 +219,7 @@ describe("consoles", () => {
     it("gets a console back that somebody took, and says both", async () => {
       const { line, bmc } = await machine();
       const node = nodeAt(bmc.port);
-      const sleeps: number[] = [];
-      const clock: Clock = {
-        now: () => systemClock.now(),
-        sleep: (ms, signal) => {
-          sleeps.push(ms);
-          return systemClock.sleep(Math.min(ms, 1500), signal);
-        },
-      };
-      const consoles = recorder(() => node, { clock });
+      const consoles = recorder(() => node, { clock: hastyClock });
       await consoles.start(node, UUID, note);
       line.push("one\n");
       await written("one");

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { poll, systemClock } from "../../lib/clock.ts";
 import { descendantsOf, namespacesOf, type Process } from "./process-table.ts";
+import { Terminal } from "./terminal.ts";
 
 export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const UP_DEADLINE_MS = 300_000;
@@ -95,6 +96,11 @@ export class LabSession {
   client(program: "nova" | "openstack", args: readonly string[], deadlineMs = CLIENT_DEADLINE_MS): Promise<string> {
     const options = { env: { ...this.#environment }, timeout: deadlineMs, maxBuffer: 2 ** 24 };
     return output(`/usr/bin/${program}`, args, options);
+  }
+
+  /** Runs a command outside of the rack, with the printed exports and nothing else, on a terminal. */
+  terminal(command: string): Terminal {
+    return new Terminal(command, this.#environment);
   }
 
   /** Looks at the processes under the lab, and remembers them. */

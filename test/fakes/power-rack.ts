@@ -23,7 +23,8 @@ export class PowerRack {
   readonly log: string[] = [];
   /** `<instance> on` or `off`: what the compute side was told to put right. */
   readonly synced: string[] = [];
-  readonly forgotten: number[] = [];
+  /** The nodes whose BMC's client is kept. */
+  readonly kept = new Set<number>();
   writes = 0;
   pages = 0;
   isDatabaseAway = false;
@@ -90,7 +91,9 @@ export class PowerRack {
         },
         power: {
           for: (target) => ({ ...NO_ACTIONS, isPowerOn: (given) => this.#look(target.id, given?.signal) }),
-          forget: (id) => void this.forgotten.push(id),
+          forgetOthers: (ids) => {
+            for (const id of this.kept) if (!ids.has(id)) this.kept.delete(id);
+          },
         },
         isBusy: (id) => this.machines.get(id)?.isBusy ?? false,
         clock: this.clock,
@@ -103,6 +106,7 @@ export class PowerRack {
   async #look(id: number, signal: AbortSignal | undefined): Promise<boolean> {
     const machine = this.machines.get(id);
     if (machine !== undefined) machine.looks += 1;
+    this.kept.add(id);
     this.inFlight += 1;
     this.mostInFlight = Math.max(this.mostInFlight, this.inFlight);
     try {

@@ -33,9 +33,7 @@ export class FakePower implements PowerControls {
     };
   }
 
-  forget(nodeId: number): void {
-    this.calls.push(`forget ${nodeId}`);
-  }
+  forgetOthers(): void {}
 
   async close(): Promise<void> {}
 }

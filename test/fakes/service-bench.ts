@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { SimulatorFaults } from "ipmi-js";
 import { freePort } from "../../packages/node-iscsi/test/fakes/free-port.ts";
+import { makeExt4 } from "./deploy-bench.ts";
 import { SimulatedNode, type SimulatedNodeOptions } from "./simulated-node.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -16,6 +17,12 @@ export interface ServerView {
   readonly id: string;
   readonly status: string;
   readonly fault?: { readonly message: string };
+}
+
+/** What a server is made of. */
+export interface ImageRefs {
+  readonly imageRef: string;
+  readonly flavorRef: string;
 }
 
 interface Running {
@@ -57,8 +64,7 @@ export class ServiceBench {
     [this.#apiPort, this.#helperPort, this.donePort] = ports;
   }
 
-  /** `options` are lines of [baremetal]. */
-  static async open(options: readonly string[] = []): Promise<ServiceBench> {
+  static async open(): Promise<ServiceBench> {
     const folder = await mkdtemp(join(tmpdir(), "service-bench-"));
     const bench = new ServiceBench(folder, [await freePort(), await freePort(), await freePort()]);
     const lines = [
@@ -73,7 +79,9 @@ export class ServiceBench {
       `deploy_helper_port = ${bench.#helperPort}`,
       `done_port = ${bench.donePort}`,
       "deploy_lease = 2",
-      ...options,
+      "power_deadline = 12",
+      "ipmi_power_retry = 3",
+      "pxe_deploy_timeout = 60",
       "[api]",
       `port = ${bench.#apiPort}`,
       "auth_strategy = noauth",
@@ -162,8 +170,15 @@ export class ServiceBench {
     return node;
   }
 
+  /** An image of 16 MiB with some files. */
+  smallImage(): Promise<ImageRefs> {
+    const file = join(this.folder, "root.ext4");
+    makeExt4(file, 16);
+    return this.image(file);
+  }
+
   /** Uploads boot images and `file`, makes a flavor of 1 GiB root; gives the ids for boot(). */
-  async image(file: string, diskFormat = "raw"): Promise<{ imageRef: string; flavorRef: string }> {
+  async image(file: string, diskFormat = "raw"): Promise<ImageRefs> {
     const boot = join(this.folder, "boot-image");
     await writeFile(boot, "not run by anybody here");
     const kernel_id = await this.#upload("aki", boot, {});
@@ -193,7 +208,7 @@ export class ServiceBench {
     return id;
   }
 
-  async boot(refs: { imageRef: string; flavorRef: string }): Promise<string> {
+  async boot(refs: ImageRefs): Promise<string> {
     const server = { name: "web", ...refs, networks: "none" };
     return (await this.call<{ server: { id: string } }>("POST", "/compute/v2.1/servers", { server })).server.id;
   }

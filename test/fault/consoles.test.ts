@@ -2,19 +2,16 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { makeExt4 } from "../fakes/deploy-bench.ts";
-import { eventually, ServiceBench } from "../fakes/service-bench.ts";
+import { eventually, type ImageRefs, ServiceBench } from "../fakes/service-bench.ts";
 
 describe("recorded consoles of the services", function () {
   this.timeout(120_000);
   let bench: ServiceBench;
-  let image: { imageRef: string; flavorRef: string };
+  let image: ImageRefs;
 
   before(async () => {
-    bench = await ServiceBench.open(["power_deadline = 12", "ipmi_power_retry = 3", "pxe_deploy_timeout = 60"]);
-    const file = join(bench.folder, "root.ext4");
-    makeExt4(file, 16);
-    image = await bench.image(file);
+    bench = await ServiceBench.open();
+    image = await bench.smallImage();
   });
   after(() => bench?.close());
 

@@ -4,6 +4,7 @@ import { BmcSimulator, type SimulatorFaults } from "ipmi-js";
 import { IpmiPower } from "../../driver/power/ipmi.ts";
 import { systemClock } from "../../lib/clock.ts";
 import type { BaremetalError } from "../../lib/errors.ts";
+import { eventually } from "../fakes/service-bench.ts";
 
 const SEED = 20261121;
 
@@ -65,6 +66,22 @@ describe("driver/power over IPMI, with faults", () => {
     await action;
     expect(simulator?.counters.sessionsOpened, "the action goes on in its session").to.equal(sessions);
     expect(await control.isPowerOn(), "and so may its next one, in one of its own").to.equal(true);
+  });
+
+  it("keeps the session of a node that there is, and closes it when the node and its last action are gone", async () => {
+    const control = power.for(node(await bmc({ lyingStatus: "off" })));
+    await control.isPowerOn();
+    power.forgetOthers(new Set([1]));
+    const action = control.powerOn();
+    while (!machine.isOn) await systemClock.sleep(10);
+    power.forgetOthers(new Set([2]));
+    delete simulator?.faults.lyingStatus;
+    await action;
+    expect(simulator?.counters.sessionsOpened).to.equal(1);
+    await eventually("the session to be closed", () => simulator?.sessionCount === 0, 5000);
+    await control.isPowerOn();
+    power.forgetOthers(new Set([2]));
+    await eventually("an idle session to be closed", () => simulator?.sessionCount === 0, 5000);
   });
 
   it("switches off, sets PXE for good, switches on", async () => {

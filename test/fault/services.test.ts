@@ -5,8 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { CountingBacking } from "../fakes/counting-backing.ts";
-import { makeExt4 } from "../fakes/deploy-bench.ts";
-import { eventually, rawImage, ServiceBench } from "../fakes/service-bench.ts";
+import { eventually, type ImageRefs, rawImage, ServiceBench } from "../fakes/service-bench.ts";
 
 const MIB = 1 << 20;
 const DISK_BYTES = 2 * 1024 * MIB;
@@ -14,13 +13,11 @@ const DISK_BYTES = 2 * 1024 * MIB;
 describe("services under faults", function () {
   this.timeout(120_000);
   let bench: ServiceBench;
-  let image: { imageRef: string; flavorRef: string };
+  let image: ImageRefs;
 
   before(async () => {
-    bench = await ServiceBench.open(["power_deadline = 12", "ipmi_power_retry = 3", "pxe_deploy_timeout = 60"]);
-    const file = join(bench.folder, "root.ext4");
-    makeExt4(file, 16);
-    image = await bench.image(file);
+    bench = await ServiceBench.open();
+    image = await bench.smallImage();
   });
   after(() => bench?.close());
 

@@ -55,8 +55,7 @@ async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;
   } catch (error) {
-    if (isIpmiError(error, "Timeout") || isIpmiError(error, "CompletionCode")) return undefined;
-    if (isIpmiError(error, "InsufficientPrivilege")) return undefined;
+    if (isIpmiError(error, "Timeout", "CompletionCode", "InsufficientPrivilege")) return undefined;
     throw error;
   }
 }

@@ -5,6 +5,7 @@ import { CircuitBreaker, type CircuitBreakerOptions } from "./circuit-breaker.ts
 import type { BootDeviceSetting, BootFlags } from "./commands/boot-flags.ts";
 import type { ChassisControlAction } from "./commands/chassis-control.ts";
 import type { Command } from "./commands/command.ts";
+import type { RunOptions } from "./commands/command-runner.ts";
 import type { ChassisStatus } from "./commands/get-chassis-status.ts";
 import type { DeviceId } from "./commands/get-device-id.ts";
 import { IpmiError, isIpmiError } from "./errors.ts";
@@ -12,7 +13,7 @@ import { abortedError } from "./exchange.ts";
 import { Fifo } from "./fifo.ts";
 import { openResolvedSession } from "./open-session.ts";
 import { type ResolvedOptions, resolveOptions, type SessionOptions } from "./options.ts";
-import { type Quirk, type Workaround, workaroundFor } from "./quirks.ts";
+import { QUIRKS, type Quirk, type Workaround, workaroundFor } from "./quirks.ts";
 import type { CommandOptions, IpmiSession } from "./session.ts";
 
 /** Options of a {@link Bmc}; `deadlineMs` is not used, each operation has `operationDeadlineMs`. */
@@ -31,7 +32,10 @@ export interface BmcOptions extends SessionOptions {
   readonly minGapMs?: number;
   /** When a BMC counts as dead and is left alone for a while. */
   readonly breaker?: CircuitBreakerOptions;
-  /** Rows for the table of {@link QUIRKS}; they win over it. False: no row applies, and the BMC is not asked what it is. */
+  /**
+   * Rows for the table of {@link QUIRKS}; they win over it. The BMC is asked what it is before its second operation, or the first that
+   * changes something. False: no row applies, and the BMC is not asked.
+   */
   readonly quirks?: readonly Quirk[] | false;
 }
 
@@ -48,11 +52,8 @@ const KEEP_ALIVE_SPREAD = 0.2;
 const KEEP_ALIVE_GRID_MS = 250;
 const KEEP_ALIVE_DEADLINE_MS = 10_000;
 
-/** Without a question to the BMC: it counts as dead, or the time was over. */
-class NotAskedError extends IpmiError {}
-
-/** The time was over before the BMC can be called silent. */
-class HastyError extends IpmiError {}
+/** Says nothing about the BMC: it was not asked, or the time was over before it can be called silent. */
+class NoVerdictError extends IpmiError {}
 
 /** `limits` gives the time that is left to the next command. */
 type Work<T> = (session: IpmiSession, limits: () => CommandOptions, budget: Budget) => Promise<T>;
@@ -127,8 +128,8 @@ export class Bmc {
 
   /** Resolves when the BMC has accepted the action; poll `getPower` for its effect. */
   control(action: ChassisControlAction, options?: OperationOptions): Promise<void> {
-    return this.#run(action, options, async (session, limits) => {
-      const { powerSettleMs = 0 } = await this.#knownWorkaround(session, limits);
+    return this.#run(action, options, async (session, limits, budget) => {
+      const { powerSettleMs = 0 } = await this.#knownWorkaround(session, limits, budget);
       await session.chassisControl(action, limits());
       this.#powerSettlesAt = performance.now() + powerSettleMs;
     });
@@ -136,8 +137,8 @@ export class Bmc {
 
   /** Tells the machine what to boot from, once or for good. */
   setBootDevice(setting: BootDeviceSetting, options?: OperationOptions): Promise<void> {
-    return this.#run("set the boot device", options, async (session, limits) => {
-      const { bootSettleMs = 0 } = await this.#knownWorkaround(session, limits);
+    return this.#run("set the boot device", options, async (session, limits, budget) => {
+      const { bootSettleMs = 0 } = await this.#knownWorkaround(session, limits, budget);
       await session.setBootDevice(setting, limits());
       this.#bootSettlesAt = performance.now() + bootSettleMs;
     });
@@ -164,9 +165,11 @@ export class Bmc {
   execute<Request, Response>(
     command: Command<Request, Response>,
     request: Request,
-    options?: OperationOptions,
+    options?: RunOptions,
   ): Promise<Response> {
-    return this.#run(command.name, options, (session, limits) => session.execute(command, request, limits()));
+    return this.#run(command.name, options, (session, limits) =>
+      session.execute(command, request, { ...limits(), needsEncryption: options?.needsEncryption }),
+    );
   }
 
   /** Lets the operations under way and in line finish (each has its deadline), closes the session, refuses new ones. */
@@ -221,29 +224,37 @@ export class Bmc {
     const restMs = this.#breaker.waitMs(now);
     if (restMs >= remainingMs(budget)) throw this.#deadError(operation, restMs);
     const gapMs = this.#lastEndAt + Math.max(this.#minGapMs, this.#workaround?.minGapMs ?? 0) - now;
-    const waitMs = Math.max(restMs, gapMs);
-    if (waitMs > 0) await pause(waitMs, budget);
+    await pause(Math.max(restMs, gapMs), budget);
     if (budget.signal?.aborted) throw abortedError(this.#options, operation, budget.signal);
   }
 
   /** Only silence counts against a BMC, and any answer, a refusal too, for it. What was not asked says nothing. */
   #count(error: unknown): void {
-    if (!(error instanceof IpmiError) || error instanceof NotAskedError || error instanceof HastyError) return;
+    if (!(error instanceof IpmiError) || error instanceof NoVerdictError) return;
     if (error.code === "Timeout") this.#breaker.failed(performance.now());
     else if (!SAYS_NOTHING.has(error.code)) this.#breaker.succeeded();
   }
 
   /** What the table says of this BMC, asked once. One that does not tell what it is gets no workaround. */
-  async #knownWorkaround(session: IpmiSession, limits: () => CommandOptions): Promise<Workaround> {
+  async #knownWorkaround(session: IpmiSession, limits: () => CommandOptions, budget: Budget): Promise<Workaround> {
     if (this.#ownQuirks === false) return {};
     if (this.#workaround !== undefined) return this.#workaround;
     try {
       this.#workaround = workaroundFor(await session.getDeviceId(limits()), this.#ownQuirks);
     } catch (error) {
-      if (!isIpmiError(error, "CompletionCode") && !isIpmiError(error, "Protocol")) throw error;
+      if (!isIpmiError(error, "CompletionCode", "InsufficientPrivilege", "Protocol")) throw error;
       this.#workaround = {};
     }
+    await pause(this.#workaround.minGapMs ?? 0, budget);
     return this.#workaround;
+  }
+
+  /** How long the BMC keeps a session that is not used. Until it was asked what it is: as short as any row says. */
+  get #sessionIdleMs(): number {
+    if (this.#ownQuirks === false) return Number.POSITIVE_INFINITY;
+    const rows = [...QUIRKS, ...this.#ownQuirks].map(({ workaround }) => workaround);
+    const possible = this.#workaround === undefined ? rows : [this.#workaround];
+    return Math.min(...possible.map(({ sessionIdleMs = Number.POSITIVE_INFINITY }) => sessionIdleMs));
   }
 
   async #runInTurn<T>(operation: string, budget: Budget, work: Work<T>): Promise<T> {
@@ -254,19 +265,20 @@ export class Bmc {
         askedAt = performance.now();
         const deadlineMs = remainingMs(budget);
         if (deadlineMs === 0) throw this.#notAskedError(operation, budget);
-        const { signal } = budget;
-        return { deadlineMs, maxSends: SENDS_BEFORE_LOST, ...(signal === undefined ? {} : { signal }) };
+        return { deadlineMs, maxSends: SENDS_BEFORE_LOST, signal: budget.signal };
       };
       try {
         this.#session ??= await openResolvedSession(this.#options, budget);
+        // The first operation does not pay for the question: gaps and idle times are for those who come again.
+        if (this.#lastEndAt > 0) await this.#knownWorkaround(this.#session, limits, budget);
         return await work(this.#session, limits, budget);
       } catch (error) {
-        if (error instanceof NotAskedError) throw error;
+        if (error instanceof NoVerdictError) throw error;
         const left = remainingMs(budget);
         if (isIpmiError(error, "Timeout")) {
           // Trap: a caller in a hurry is no reason to think ill of the BMC, or of the session.
           isSilent ||= left > 0 || performance.now() - askedAt >= SILENCE_WAITS * this.#options.retransmitMs;
-          if (!isSilent) throw this.#timeoutError(HastyError, operation, budget, error);
+          if (!isSilent) throw this.#timeoutError(NoVerdictError, operation, budget, error);
           // No answer, so the session is not to be trusted: the BMC may have restarted and forgotten it.
           await this.#dropSession();
           if (left === 0) throw this.#timeoutError(IpmiError, operation, budget, error);
@@ -291,7 +303,7 @@ export class Bmc {
   #armIdleTimer(): void {
     if (!this.#fifo.isIdle || this.#session === undefined || this.#closing !== undefined) return;
     clearTimeout(this.#idleTimer);
-    const knownMs = this.#workaround?.sessionIdleMs ?? Number.POSITIVE_INFINITY;
+    const knownMs = this.#sessionIdleMs;
     if (this.#keepAliveMs !== undefined) {
       const longestMs = Math.min(this.#keepAliveMs, knownMs / 2, LONGEST_TIMER_MS);
       const afterMs = longestMs * (1 - KEEP_ALIVE_SPREAD * Math.random());
@@ -340,13 +352,13 @@ export class Bmc {
     const text =
       `${operation}: BMC ${name} did not answer ${this.#breaker.failures} operations in a row and is left alone ` +
       `for another ${Math.ceil(restMs)} ms; is its address right, is it powered and on this network?`;
-    return new NotAskedError("Timeout", text, { address, operation });
+    return new NoVerdictError("Timeout", text, { address, operation });
   }
 
   #notAskedError(operation: string, budget: Budget): IpmiError {
     const { address, name } = this.#options;
     const text = `${operation}: the ${budget.totalMs} ms were over before BMC ${name} was asked`;
-    return new NotAskedError("Timeout", text, { address, operation });
+    return new NoVerdictError("Timeout", text, { address, operation });
   }
 
   #timeoutError(kind: typeof IpmiError, operation: string, budget: Budget, cause: IpmiError): IpmiError {

@@ -11,8 +11,9 @@ import {
 } from "./commands/boot-flags.ts";
 import { getSystemBootOptions } from "./commands/get-system-boot-options.ts";
 import { setSystemBootOptions } from "./commands/set-system-boot-options.ts";
-import { IpmiError, isIpmiError } from "./errors.ts";
+import { IpmiError } from "./errors.ts";
 import type { CommandOptions, IpmiSession } from "./session.ts";
+import { isRefusal, unlessRefused } from "./walk.ts";
 import { WireError } from "./wire/wire-error.ts";
 
 const SET_COMPLETE = 0;
@@ -33,9 +34,7 @@ export async function writeBootDevice(
   const write = (parameter: number, data: Buffer): Promise<void> =>
     session.execute(setSystemBootOptions, { parameter, data }, { ...options, deadlineMs: left(budget) });
   const writeIfKnown = (parameter: number, ...data: number[]): Promise<void> =>
-    write(parameter, Buffer.from(data)).catch((error: unknown) => {
-      if (!isIpmiError(error, "CompletionCode")) throw error;
-    });
+    unlessRefused(write(parameter, Buffer.from(data)));
   await writeIfKnown(BOOT_PARAMETER.setInProgress, SET_IN_PROGRESS);
   // Trap: without it the BMC drops the flags when no Chassis Control comes within 60 seconds.
   await writeIfKnown(BOOT_PARAMETER.validBitClearing, ...encodeValidBitClearing(setting.keepValid ?? ["no-control"]));
@@ -43,7 +42,7 @@ export async function writeBootDevice(
   try {
     await write(BOOT_PARAMETER.bootFlags, encodeBootFlags(setting));
   } catch (error) {
-    if (isIpmiError(error, "CompletionCode")) await writeIfKnown(BOOT_PARAMETER.setInProgress, SET_COMPLETE);
+    if (isRefusal(error)) await writeIfKnown(BOOT_PARAMETER.setInProgress, SET_COMPLETE);
     throw error;
   }
   await writeIfKnown(BOOT_PARAMETER.setInProgress, SET_COMPLETE);

@@ -13,7 +13,7 @@ export interface OperationOptions {
   /** Milliseconds until the call fails with `Timeout`. */
   readonly deadlineMs?: number;
   /** Ends the call with `Aborted`. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a timer of Node can wait; it fires at once for more. */
@@ -31,8 +31,8 @@ export function remainingMs(budget: Budget): number {
 
 /** Waits `ms`, or until the budget ends or its signal fires, whichever is first. Never throws. */
 export function pause(ms: number, budget: Budget): Promise<void> {
+  if (ms <= 0 || budget.signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {
-    if (budget.signal?.aborted) return resolve();
     const done = (): void => {
       clearTimeout(timer);
       budget.signal?.removeEventListener("abort", done);

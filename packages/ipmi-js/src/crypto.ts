@@ -1,18 +1,7 @@
 // Cipher suites and the keys of a session (IPMI 2.0, 13.28 to 13.33; table 22-20).
-import {
-  type Cipher,
-  createCipheriv,
-  createDecipheriv,
-  createHash,
-  createHmac,
-  createSecretKey,
-  type Decipher,
-  type KeyObject,
-  timingSafeEqual,
-} from "node:crypto";
+import { type Cipher, createCipheriv, createDecipheriv, createHash, type Decipher, timingSafeEqual } from "node:crypto";
+import { type Hash, HmacKey } from "./hmac.ts";
 import type { AlgorithmNumbers } from "./wire/open-session.ts";
-
-type Hash = "sha1" | "md5" | "sha256";
 
 /** A row of table 22-20 that we speak, with what its numbers mean. */
 export interface CipherSuite {
@@ -120,10 +109,7 @@ const NOTHING = Buffer.alloc(0);
 
 /** The HMAC of the suite's authentication algorithm; empty for RAKP-none. */
 function hmac({ hash }: CipherSuite, key: Buffer, ...parts: Buffer[]): Buffer {
-  if (hash === undefined) return NOTHING;
-  const mac = createHmac(hash, key);
-  for (const part of parts) mac.update(part);
-  return mac.digest();
+  return hash === undefined ? NOTHING : new HmacKey(hash, key).digest(...parts);
 }
 
 function le32(...values: number[]): Buffer {
@@ -177,7 +163,7 @@ export class SessionKeys {
   readonly authCodeLength: number;
   readonly isEncrypted: boolean;
   readonly #integrity: IntegrityAlgorithm | undefined;
-  readonly #integrityKey: KeyObject | undefined;
+  readonly #integrityKey: HmacKey | undefined;
   readonly #userKey: Buffer;
   #cipher: Cipher | undefined;
   #decipher: Decipher | undefined;
@@ -186,7 +172,7 @@ export class SessionKeys {
     this.k1 = hmac(suite, sik, CONSTANT_1);
     this.k2 = hmac(suite, sik, CONSTANT_2);
     this.#integrity = suite.integrity;
-    this.#integrityKey = suite.integrity === undefined ? undefined : createSecretKey(this.k1);
+    this.#integrityKey = suite.integrity === undefined ? undefined : new HmacKey(suite.integrity.hash, this.k1);
     this.#userKey = userKey;
     this.authCodeLength = suite.integrity?.length ?? 0;
     this.isEncrypted = suite.isEncrypted;
@@ -198,7 +184,7 @@ export class SessionKeys {
     const { hash, length, isKeyedDigest } = this.#integrity;
     const digest = isKeyedDigest
       ? createHash(hash).update(this.#userKey).update(signed).update(this.#userKey).digest()
-      : createHmac(hash, this.#integrityKey).update(signed).digest();
+      : this.#integrityKey.digest(signed);
     return digest.length === length ? digest : digest.subarray(0, length);
   }
 

@@ -67,9 +67,9 @@ export class IpmiError extends Error {
   }
 }
 
-/** True if `error` is an {@link IpmiError}, and of `code` if one is given. */
-export function isIpmiError(error: unknown, code?: IpmiErrorCode): error is IpmiError {
-  return error instanceof IpmiError && (code === undefined || error.code === code);
+/** True if `error` is an {@link IpmiError}, and of one of `codes` if any are given. */
+export function isIpmiError(error: unknown, ...codes: readonly IpmiErrorCode[]): error is IpmiError {
+  return error instanceof IpmiError && (codes.length === 0 || codes.includes(error.code));
 }
 
 /** RMCP+ and RAKP status codes, table 13-15: the code we raise for each, and what it means to the operator. */

@@ -134,7 +134,10 @@ function withCode(error: IpmiError, codes: Readonly<Record<number, IpmiErrorCode
     : new IpmiError(code, error.message, { address, operation, completionCode, cause: error });
 }
 
-/** Sends Activate Session under the temporary session id, as the first authenticated packet. */
+/**
+ * Sends Activate Session under the temporary session id, as the first authenticated packet. Trap: without an answer the BMC may have
+ * opened the session, and it cannot be closed: its id and first number are in the answer.
+ */
 async function activate(
   { transport, options, budget, authenticationType, password }: Attempt,
   { temporarySessionId: sessionId }: GetSessionChallengeResponse,

@@ -1,5 +1,5 @@
 // Session setup of IPMI 2.0: Open Session, RAKP 1 to 4 (13.15 to 13.24). One call is one attempt with one cipher suite.
-import { randomBytes, randomInt } from "node:crypto";
+import { randomInt } from "node:crypto";
 import type { Budget } from "./budget.ts";
 import {
   type CipherSuite,
@@ -14,7 +14,8 @@ import {
 import { IpmiError, isIpmiError, rakpStatusError } from "./errors.ts";
 import { exchange } from "./exchange.ts";
 import type { ResolvedOptions } from "./options.ts";
-import { RmcpPlusPackets, type SessionPackets } from "./session-packets.ts";
+import { randomBlock } from "./random-block.ts";
+import { RmcpPlusPackets, type SessionPackets, sealCloseSession } from "./session-packets.ts";
 import { ignoringWireErrors } from "./sessionless.ts";
 import type { Transport } from "./transport.ts";
 import { decodeOpenSessionResponse, encodeOpenSessionRequest, type OpenSessionResponse } from "./wire/open-session.ts";
@@ -84,16 +85,20 @@ export async function establish(
   const attempt: Attempt = { transport, options, suite, budget, consoleSessionId, patience };
   const opened = await requestSession(attempt);
   const role = (options.nameOnlyLookup ? NAME_ONLY_LOOKUP : 0) | options.privilege;
-  const consoleRandom = randomBytes(16);
+  const consoleRandom = randomBlock();
   const identity = { consoleSessionId, bmcSessionId: opened.bmcSessionId, consoleRandom, role, user: options.user };
   const rakp2 = await exchangeRakp1(attempt, identity);
   const transcript: RakpTranscript = { ...identity, bmcRandom: rakp2.bmcRandom, guid: rakp2.guid };
   checkRakp2(attempt, transcript, rakp2);
   const sik = sessionIntegrityKey(suite, options.kg ?? options.userKey, transcript);
-  const rakp4 = await exchangeRakp3(attempt, transcript);
-  checkRakp4(attempt, rakp4CheckValue(suite, sik, transcript), rakp4);
   const { bmcSessionId } = opened;
   const packets = new RmcpPlusPackets(bmcSessionId, consoleSessionId, sessionKeys(suite, sik, options.userKey));
+  const rakp4 = await exchangeRakp3(attempt, transcript).catch((error: unknown) => {
+    // The BMC may have opened the session all the same, and would keep its slot for a minute.
+    if (isIpmiError(error, "Timeout", "Aborted")) transport.send(sealCloseSession(packets, bmcSessionId, 1));
+    throw error;
+  });
+  checkRakp4(attempt, rakp4CheckValue(suite, sik, transcript), rakp4);
   return { suite, bmcSessionId, packets, guid: Buffer.from(rakp2.guid) };
 }
 

@@ -11,7 +11,7 @@ export { type ChannelAccess, getChannelAccess, setChannelAccess } from "./comman
 export type { ChassisControlAction } from "./commands/chassis-control.ts";
 export { type ChassisIdentifyRequest, chassisIdentify } from "./commands/chassis-identify.ts";
 export type { Command, PrivilegeLevel } from "./commands/command.ts";
-export type { CommandRunner } from "./commands/command-runner.ts";
+export type { CommandRunner, RunOptions } from "./commands/command-runner.ts";
 export { getDcmiCapabilitiesInfo, getPowerReading, type PowerReading } from "./commands/dcmi.ts";
 export { writeFruData } from "./commands/fru-inventory.ts";
 export type { ChannelAuthenticationCapabilities } from "./commands/get-channel-authentication-capabilities.ts";

@@ -17,7 +17,7 @@ import {
   type VlanId,
 } from "./commands/lan-parameters.ts";
 import { IpmiError, isIpmiError } from "./errors.ts";
-import { isRefusal, Walk } from "./walk.ts";
+import { isRefusal, unlessRefused, Walk } from "./walk.ts";
 import { WireError } from "./wire/wire-error.ts";
 
 /** A cipher suite of the channel and the highest privilege level it may be used for; 0: it may not be used. */
@@ -110,15 +110,15 @@ export async function writeLanConfiguration(
     const isOurs = before === "complete" && isRefusal(error, LAN_SET_IN_PROGRESS);
     if (!isOurs && !isRefusal(error, LAN_PARAMETER_NOT_SUPPORTED)) {
       // Without an answer the BMC may have begun; a set that somebody else began is not ours to end.
-      if (!isIpmiError(error, "CompletionCode") && before !== "in-progress") await endSet(runner, channel);
+      if (!isRefusal(error) && before !== "in-progress") await endSet(runner, channel);
       throw error;
     }
   }
   try {
     for (const one of writes) await write(one);
     // Trap: BMCs with rollback (ipmi_sim) forget all that was written when the set is completed without a commit.
-    await passingOverRefusals(state("commit"));
-    await passingOverRefusals(state("complete"));
+    await unlessRefused(state("commit"));
+    await unlessRefused(state("complete"));
   } catch (error) {
     // Complete without commit is how a BMC that can take writes back is told to.
     await endSet(runner, channel);
@@ -147,7 +147,7 @@ async function readSetState(walk: Walk, channel: number): Promise<SetInProgress 
   try {
     return await readParameter(walk, channel, LAN_PARAMETER.setInProgress);
   } catch (error) {
-    if (!isIpmiError(error, "CompletionCode") && !isIpmiError(error, "Protocol")) throw error;
+    if (!isIpmiError(error, "CompletionCode", "Protocol")) throw error;
     return undefined;
   }
 }
@@ -181,12 +181,6 @@ function encodeChanges(runner: CommandRunner, changes: LanConfigurationChanges):
 
 function encoded<Value>(parameter: LanParameter<Value>, value: Value): Write {
   return { parameter: parameter.selector, data: parameter.encode(value) };
-}
-
-async function passingOverRefusals(work: Promise<void>): Promise<void> {
-  await work.catch((error: unknown) => {
-    if (!isIpmiError(error, "CompletionCode")) throw error;
-  });
 }
 
 function cipherSuites(

@@ -16,7 +16,7 @@ import { AUTHENTICATION_TYPE } from "./wire/session-v15.ts";
 /** {@link SessionOptions} of one call. */
 export interface OpenSessionOptions extends SessionOptions {
   /** Ends the call with `Aborted`. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 const OPEN_SESSION = "Open Session Request";
@@ -65,8 +65,8 @@ export async function openResolvedSession(options: ResolvedOptions, budget: Budg
 class Search {
   readonly #options: ResolvedOptions;
   readonly #budget: Budget;
-  readonly #refused: IpmiError[] = [];
   #plan: Learned;
+  #lastRefusal: IpmiError | undefined;
   #openSends = SENDS_BEFORE_ASKING;
   /** How often the first suite of the plan got no answer from a BMC that answers questions. */
   #silences = 0;
@@ -79,13 +79,12 @@ class Search {
 
   async run(): Promise<IpmiSession> {
     for (;;) {
+      if (this.#plan.isV15) return openV15(this.#options, this.#budget);
       const [suite] = this.#plan.suites;
+      if (suite === undefined) throw await noCommonSuite(this.#options, this.#budget, this.#lastRefusal);
       try {
-        if (this.#plan.isV15) return await openV15(this.#options, this.#budget);
-        if (suite === undefined) throw await noCommonSuite(this.#options, this.#budget, this.#refused.at(-1));
         return await openWithSuite(this.#options, suite, this.#budget, this.#openSends);
       } catch (error) {
-        if (suite === undefined || this.#plan.isV15) throw error;
         if (isIpmiError(error, "CipherSuite")) await this.#dropSuite(error);
         else if (isSilence(error)) await this.#askWhatElse();
         else throw error;
@@ -96,7 +95,7 @@ class Search {
 
   /** After a refusal. A single suite left is simply tried: that takes one round trip, as a question would. */
   async #dropSuite(refusal: IpmiError): Promise<void> {
-    this.#refused.push(refusal);
+    this.#lastRefusal = refusal;
     const left = this.#plan.suites.slice(1);
     const offer = left.length > 1 ? await askOffer(this.#options, this.#budget) : undefined;
     this.#plan = { isV15: false, suites: offer === undefined ? left : preferListed(left, offer) };
@@ -118,11 +117,10 @@ class Search {
       this.#plan = { ...this.#plan, isV15: true };
       return;
     }
-    if (first !== undefined && (offer.suites?.includes(first.id) === false || this.#silences > 1)) {
-      this.#plan = { isV15: false, suites: [...preferListed(others, offer), first] };
-      this.#openSends = SENDS_BEFORE_ASKING;
-      this.#silences = 0;
-    } else return;
+    if (first === undefined || (this.#silences < 2 && offer.suites?.includes(first.id) !== false)) return;
+    this.#plan = { isV15: false, suites: [...preferListed(others, offer), first] };
+    this.#openSends = SENDS_BEFORE_ASKING;
+    this.#silences = 0;
     learnedOf.set(this.#options, this.#plan);
   }
 }
@@ -218,11 +216,10 @@ async function openOnce(
   let session: IpmiSession | undefined;
   try {
     session = new IpmiSession(transport, await establishOver(transport), options);
-    const { signal } = budget;
-    const limits = { deadlineMs: Math.max(1, remainingMs(budget)), maxSends: PRIVILEGE_SENDS };
+    const deadlineMs = Math.max(1, remainingMs(budget));
     // A session begins at User level (22.18).
     if (options.privilege > PRIVILEGE_LEVEL.user)
-      await session.setPrivilege(options.privilege, signal === undefined ? limits : { ...limits, signal });
+      await session.setPrivilege(options.privilege, { deadlineMs, maxSends: PRIVILEGE_SENDS, signal: budget.signal });
     return session;
   } catch (error) {
     await (session?.abandon() ?? transport.close());

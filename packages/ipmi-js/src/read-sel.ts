@@ -2,12 +2,19 @@
 import type { OperationOptions } from "./budget.ts";
 import { clearSel as clearSelCommand } from "./commands/clear-sel.ts";
 import type { CommandRunner } from "./commands/command-runner.ts";
-import { FIRST_RECORD, type GetRecordResponse, getSelEntry, LAST_RECORD, WHOLE_RECORD } from "./commands/get-record.ts";
+import {
+  FIRST_RECORD,
+  type GetRecordResponse,
+  getSelEntry,
+  LAST_RECORD,
+  NOT_PRESENT,
+  WHOLE_RECORD,
+} from "./commands/get-record.ts";
 import { getSelInfo, type SelInfo } from "./commands/get-sel-info.ts";
 import { RESERVATION_LOST, reserveSel } from "./commands/reservation.ts";
 import { decodeSelRecord, SEL_RECORD_BYTES, type SelRecord } from "./records/sel-record.ts";
-import { isRefusal, Walk } from "./walk.ts";
-import { requireLength, WireError } from "./wire/wire-error.ts";
+import { isRefusal, requireNewRecord, Walk } from "./walk.ts";
+import { requireLength } from "./wire/wire-error.ts";
 
 /** Options of {@link readSel}. */
 export interface ReadSelOptions extends OperationOptions {
@@ -15,7 +22,6 @@ export interface ReadSelOptions extends OperationOptions {
   readonly maxRecords?: number;
 }
 
-const NOT_PRESENT = 0xcb;
 const ERASE_POLL_MS = 100;
 /** Other programs that reserve the log in the middle of our clearing. */
 const CLEAR_ATTEMPTS = 5;
@@ -39,7 +45,10 @@ export async function readSel(runner: CommandRunner, options: ReadSelOptions = {
     const request = { reservationId: 0, recordId, offset: 0, byteCount: WHOLE_RECORD };
     let entry: GetRecordResponse;
     try {
-      entry = await walk.run(getSelEntry, request, (response) => checkEntry(response, asked));
+      entry = await walk.run(getSelEntry, request, (response) => {
+        requireLength(response.data, SEL_RECORD_BYTES, "a SEL record");
+        requireNewRecord(response, asked);
+      });
     } catch (error) {
       // An empty log, and one that was cleared since the last record.
       if (isRefusal(error, NOT_PRESENT)) break;
@@ -70,9 +79,4 @@ export async function clearSel(runner: CommandRunner, options: OperationOptions 
       if (attempt === CLEAR_ATTEMPTS || !isRefusal(error, RESERVATION_LOST)) throw error;
     }
   }
-}
-
-function checkEntry({ nextRecordId, data }: GetRecordResponse, asked: ReadonlySet<number>): void {
-  requireLength(data, SEL_RECORD_BYTES, "a SEL record");
-  if (asked.has(nextRecordId)) throw new WireError(`the records lead in a circle: ${nextRecordId} comes again`);
 }

@@ -3,13 +3,12 @@ import type { OperationOptions } from "./budget.ts";
 import type { CommandRunner } from "./commands/command-runner.ts";
 import { getSensorReading, type SensorReading } from "./commands/get-sensor-reading.ts";
 import { getSensorThresholds, type Thresholds } from "./commands/get-sensor-thresholds.ts";
-import { isIpmiError } from "./errors.ts";
 import { EVENT_TYPE, eventText } from "./records/event-texts.ts";
 import type { SensorRecord } from "./records/sdr-sensor-record.ts";
 import { convertReading } from "./records/sensor-conversion.ts";
 import { sensorTypeName } from "./records/sensor-types.ts";
 import { unitText } from "./records/sensor-units.ts";
-import { Walk } from "./walk.ts";
+import { isRefusal, unlessRefused, Walk } from "./walk.ts";
 import { walkSdrWithin } from "./walk-sdr.ts";
 
 /** How a reading stands to its thresholds, the worst of those that it crossed. */
@@ -92,7 +91,7 @@ async function readSensor(walk: Walk, sensor: SensorRecord): Promise<SensorState
   try {
     reading = await walk.run(getSensorReading, { sensorNumber });
   } catch (error) {
-    if (!isIpmiError(error, "CompletionCode")) throw error;
+    if (!isRefusal(error)) throw error;
     return stateOf(sensor, error.message);
   }
   if (reading.isUnavailable) return stateOf(sensor, "the BMC has no reading of it now");
@@ -104,15 +103,10 @@ async function readSensor(walk: Walk, sensor: SensorRecord): Promise<SensorState
 async function readThresholds(walk: Walk, sensor: SensorRecord): Promise<Thresholds> {
   const { factors, sensorNumber } = sensor;
   if (factors === undefined) return {};
-  try {
-    const raw = await walk.run(getSensorThresholds, { sensorNumber });
-    const converted = Object.entries(raw).map(([name, byte]) => [name, convertReading(byte, factors)]);
-    return Object.fromEntries(converted.filter(([, value]) => value !== undefined));
-  } catch (error) {
-    // A sensor without thresholds refuses the question, each vendor's with a code of its own.
-    if (isIpmiError(error, "CompletionCode")) return {};
-    throw error;
-  }
+  // A sensor without thresholds refuses the question, each vendor's with a code of its own.
+  const raw = (await unlessRefused(walk.run(getSensorThresholds, { sensorNumber }))) ?? {};
+  const converted = Object.entries(raw).map(([name, byte]) => [name, convertReading(byte, factors)]);
+  return Object.fromEntries(converted.filter(([, value]) => value !== undefined));
 }
 
 function readingOf(sensor: SensorRecord, reading: SensorReading): Partial<SensorState> {

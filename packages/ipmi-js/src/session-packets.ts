@@ -1,6 +1,8 @@
 // The packets of one open session: sealed with their numbers, and opened again (IPMI 2.0, 6.12, 13.28).
+import { closeSession } from "./commands/close-session.ts";
 import type { SessionKeys } from "./crypto.ts";
 import { nextSequence, SequenceWindow } from "./sequence-window.ts";
+import { consoleRequest, encodeMessage } from "./wire/message.ts";
 import { RMCP_CLASS, RMCP_HEADER_LENGTH, writeRmcpHeader } from "./wire/rmcp.ts";
 import { checkPacketV15, decodePacketV15, encodePacketV15, isSessionV15 } from "./wire/session-v15.ts";
 import { decodePacket, encodeSealedPacket, isSessionV20, PAYLOAD_TYPE, unseal } from "./wire/session-v20.ts";
@@ -23,6 +25,13 @@ export interface SessionPackets {
    * than agreed, a wrong code and a number seen before are a `WireError`.
    */
   open(body: Buffer): SessionPayload | undefined;
+}
+
+/** A datagram that ends the session, for those who do not wait for the answer. */
+export function sealCloseSession(packets: SessionPackets, bmcSessionId: number, rqSeq: number): Buffer {
+  const data = closeSession.encodeRequest({ bmcSessionId });
+  const message = consoleRequest(closeSession.netFn, closeSession.code, rqSeq, data);
+  return packets.seal(PAYLOAD_TYPE.ipmi, encodeMessage(message));
 }
 
 /** {@link SessionPackets} of RMCP+. `sendTo` is the other end's session id, `receiveAt` our own. */

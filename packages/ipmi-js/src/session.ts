@@ -1,11 +1,12 @@
 // An IPMI 2.0 session: sequence numbers, replies paired with requests, commands, close (IPMI 2.0, 6.12, 13.28).
 
 import { readBootDevice, writeBootDevice } from "./boot-device.ts";
-import { type Budget, type OperationOptions, pause, remainingMs, startBudget } from "./budget.ts";
+import { type Budget, pause, remainingMs, startBudget } from "./budget.ts";
 import type { BootDeviceSetting, BootFlags } from "./commands/boot-flags.ts";
 import { type ChassisControlAction, chassisControl } from "./commands/chassis-control.ts";
 import { closeSession } from "./commands/close-session.ts";
 import { answerOf, type Command } from "./commands/command.ts";
+import type { RunOptions } from "./commands/command-runner.ts";
 import { type ChassisStatus, getChassisStatus } from "./commands/get-chassis-status.ts";
 import { type DeviceId, getDeviceId } from "./commands/get-device-id.ts";
 import {
@@ -17,7 +18,7 @@ import { completionCodeError, IpmiError, type Peer } from "./errors.ts";
 import { abortedError, exchange } from "./exchange.ts";
 import type { EstablishedSession } from "./handshake.ts";
 import type { ResolvedOptions } from "./options.ts";
-import type { SessionPayload } from "./session-packets.ts";
+import { type SessionPayload, sealCloseSession } from "./session-packets.ts";
 import { ignoringWireErrors } from "./sessionless.ts";
 import type { Transport } from "./transport.ts";
 import { consoleRequest, decodeMessage, encodeMessage, type IpmiMessage } from "./wire/message.ts";
@@ -26,7 +27,7 @@ import { PAYLOAD_TYPE } from "./wire/session-v20.ts";
 import { WireError } from "./wire/wire-error.ts";
 
 /** What a command accepts besides its request. */
-export interface CommandOptions extends OperationOptions {
+export interface CommandOptions extends RunOptions {
   /** Sends without an answer before `Timeout`. Default: until the deadline. */
   readonly maxSends?: number;
 }
@@ -121,6 +122,7 @@ export class IpmiSession {
     options: CommandOptions = {},
   ): Promise<Response> {
     if (this.#closing !== undefined) throw this.#closedError(command.name);
+    if (options.needsEncryption && !this.#session.suite?.isEncrypted) throw this.#clearTextError(command.name);
     const budget = startBudget(options.deadlineMs ?? this.#options.deadlineMs, options.signal);
     for (;;) {
       const data = await this.#ask(command, request, budget, options.maxSends);
@@ -139,12 +141,11 @@ export class IpmiSession {
   }
 
   /**
-   * Calls `listener` with each payload of `payloadType`, checked and decrypted, in the order of arrival; returns what ends it.
+   * Calls `listener` with each payload of `payloadType`, checked and decrypted, in the order of arrival, until the session ends.
    * One listener for each type. What it throws as `WireError` is as good as a lost datagram.
    */
-  onPayload(payloadType: number, listener: (payload: Buffer) => void): () => void {
+  onPayload(payloadType: number, listener: (payload: Buffer) => void): void {
     this.#payloads.set(payloadType, listener);
-    return () => this.#payloads.delete(payloadType);
   }
 
   /** Ends the session on the BMC, as far as it still answers, and closes the socket. Never throws. */
@@ -156,10 +157,9 @@ export class IpmiSession {
   /** Closes the socket at once; one Close Session is sent and not waited for. For sessions the BMC seems to have lost. */
   abandon(): Promise<void> {
     if (this.#closing === undefined) {
-      const data = closeSession.encodeRequest({ bmcSessionId: this.#session.bmcSessionId });
       // The number may be one that still waits: nobody waits for the answer to this.
       this.#rqSeq = (this.#rqSeq + 1) & 0x3f;
-      this.#send(consoleRequest(closeSession.netFn, closeSession.code, this.#rqSeq, data));
+      this.#transport.send(sealCloseSession(this.#session.packets, this.#session.bmcSessionId, this.#rqSeq));
       this.#closing = this.#release();
     }
     return this.#closing;
@@ -265,6 +265,13 @@ export class IpmiSession {
       const text = `${name} answered ${command.name} with bytes that make no sense: ${cause.message}`;
       throw new IpmiError("Protocol", text, { address, operation: command.name, cause });
     }
+  }
+
+  #clearTextError(operation: string): IpmiError {
+    const { address, name } = this.#transport;
+    const kind = this.cipherSuite === undefined ? "IPMI 1.5" : `cipher suite ${this.cipherSuite}`;
+    const text = `${operation}: not done at ${name}, as its session (${kind}) encrypts nothing and others could read the secret; use cipher suite 17 or 3, or allow clear text`;
+    return new IpmiError("InvalidArgument", text, { address, operation });
   }
 
   #closedError(operation: string): IpmiError {

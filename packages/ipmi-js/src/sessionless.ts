@@ -12,9 +12,10 @@ import {
   getChannelCipherSuites as cipherSuitesCommand,
   decodeCipherSuiteRecords,
 } from "./commands/get-channel-cipher-suites.ts";
-import { completionCodeError, isIpmiError } from "./errors.ts";
+import { completionCodeError } from "./errors.ts";
 import { exchange } from "./exchange.ts";
 import { type Transport, UdpTransport } from "./transport.ts";
+import { isRefusal } from "./walk.ts";
 import { consoleRequest, decodeMessage, encodeMessage } from "./wire/message.ts";
 import {
   decodePresencePong,
@@ -98,7 +99,7 @@ export async function askCapabilities(
   try {
     return await askSessionless(asker, capabilitiesCommand, { privilege }, false);
   } catch (error) {
-    if (!isIpmiError(error, "CompletionCode") || error.completionCode !== INVALID_DATA_FIELD) throw error;
+    if (!isRefusal(error, INVALID_DATA_FIELD)) throw error;
     return askSessionless(asker, capabilitiesCommand, { privilege, isV15Form: true }, false);
   }
 }

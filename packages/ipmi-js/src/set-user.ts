@@ -5,13 +5,16 @@ import type { CommandRunner } from "./commands/command-runner.ts";
 import {
   PASSWORD_TEST_FAILED,
   type PasswordSize,
+  passwordSizeOf,
   setUserPassword,
   WRONG_PASSWORD_SIZE,
 } from "./commands/set-user-password.ts";
 import { getUserAccess, setUserAccess, type UserAccess } from "./commands/user-access.ts";
-import { getUserName, setUserName, USER_NAME_BYTES } from "./commands/user-name.ts";
+import { getUserName, setUserName } from "./commands/user-name.ts";
+import { MAX_PASSWORD_BYTES } from "./crypto.ts";
 import { IpmiError, isIpmiError } from "./errors.ts";
-import { Walk } from "./walk.ts";
+import { unlessRefused, Walk } from "./walk.ts";
+import { MAX_USER_BYTES } from "./wire/rakp.ts";
 
 /** A user as {@link setUser} makes it. */
 export interface UserSettings {
@@ -27,6 +30,8 @@ export interface UserSettings {
   readonly channel?: number;
   /** The form the password is stored in. Default 16 bytes where it fits, which IPMI 1.5 can use too, else 20. */
   readonly passwordSize?: PasswordSize;
+  /** Sends the password in a session that does not encrypt too, where others can read it. Default false. */
+  readonly allowClearText?: boolean;
 }
 
 /** A user slot of the BMC. */
@@ -36,7 +41,6 @@ export interface User {
   readonly access: UserAccess;
 }
 
-const LONGEST_PASSWORD = 20;
 const MAX_USER_ID = 63;
 const OPERATION = "set a user";
 
@@ -45,18 +49,19 @@ const OPERATION = "set a user";
  * then name, password, a test of the password, rights, and last of all enabled, so that no half-made user can log in. A user
  * that keeps its name is never disabled, as it may be the one that is logged in. Errors are those of the step that
  * failed, `CompletionCode` 80h if the BMC took the password and has another; `WrongPassword` that says so if the user is
- * the one logged in and a `Bmc` lost its session after the password was sent: it may be in force. Sessions that are open stay open.
+ * the one logged in and a `Bmc` lost its session after the password was sent: it may be in force. `InvalidArgument`, and nothing done, in a session that does not encrypt. Sessions that are open stay open.
  */
 export async function setUser(
   runner: CommandRunner,
   settings: UserSettings,
   options: OperationOptions = {},
 ): Promise<void> {
-  const { userId, name, privilege, channel = PRESENT_CHANNEL } = settings;
+  const { userId, name, privilege, channel = PRESENT_CHANNEL, allowClearText = false } = settings;
   const password = Buffer.from(settings.password);
   requireValid(runner, settings, password);
-  const size = settings.passwordSize ?? (password.length > 16 ? 20 : 16);
-  const walk = new Walk(runner, OPERATION, options);
+  const size = settings.passwordSize ?? passwordSizeOf(password);
+  // From the first command on: a refusal half way would leave the slot disabled or renamed.
+  const walk = new Walk(runner, OPERATION, { ...options, needsEncryption: !allowClearText });
   // Trap: BMCs refuse to say the name of a slot that has none, to disable one, and to set the name a slot has already.
   const known = await unlessRefused(walk.run(getUserName, { userId }));
   if (known?.name !== name) {
@@ -109,18 +114,8 @@ export async function listUsers(
   return users;
 }
 
-/** Undefined for a refusal, other than by one of `codes`. */
-async function unlessRefused<T>(work: Promise<T>, ...codes: readonly number[]): Promise<T | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (!isIpmiError(error, "CompletionCode") || codes.includes(error.completionCode ?? 0)) throw error;
-    return undefined;
-  }
-}
-
 function requireValid({ address }: CommandRunner, settings: UserSettings, password: Buffer): void {
-  const { userId, name, passwordSize = LONGEST_PASSWORD } = settings;
+  const { userId, name, passwordSize = MAX_PASSWORD_BYTES } = settings;
   const refuse = (text: string): never => {
     throw new IpmiError("InvalidArgument", text, { address, operation: OPERATION });
   };
@@ -128,8 +123,8 @@ function requireValid({ address }: CommandRunner, settings: UserSettings, passwo
     refuse(`a user id is a number from 1 to ${MAX_USER_ID}, not ${userId}`);
   }
   const nameBytes = Buffer.from(name);
-  if (nameBytes.length < 1 || nameBytes.length > USER_NAME_BYTES || nameBytes.includes(0)) {
-    refuse(`a user name has 1 to ${USER_NAME_BYTES} bytes and no zero, not ${nameBytes.length}`);
+  if (nameBytes.length < 1 || nameBytes.length > MAX_USER_BYTES || nameBytes.includes(0)) {
+    refuse(`a user name has 1 to ${MAX_USER_BYTES} bytes and no zero, not ${nameBytes.length}`);
   }
   if (password.length < 1 || password.length > passwordSize || password.includes(0)) {
     refuse(`a password has 1 to ${passwordSize} bytes and no zero, not ${password.length}`);

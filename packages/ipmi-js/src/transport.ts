@@ -1,6 +1,7 @@
 // A connected UDP socket to one BMC, behind an interface: sessions do not know how datagrams travel.
 import { createSocket, type Socket } from "node:dgram";
 import { lookup } from "node:dns/promises";
+import { once } from "node:events";
 import { isIP } from "node:net";
 import { bmcName } from "./bmc-name.ts";
 import { type Budget, pause } from "./budget.ts";
@@ -46,17 +47,14 @@ export class UdpTransport implements Transport {
   static async connect(address: string, port: number, budget: Budget): Promise<UdpTransport> {
     const resolved = isIP(address) === 0 ? await resolveName(address, budget) : address;
     const socket = createSocket(isIP(resolved) === 6 ? "udp6" : "udp4");
-    await new Promise<void>((resolve, reject) => {
-      socket.once("error", reject);
-      socket.connect(port, resolved, () => {
-        socket.off("error", reject);
-        resolve();
-      });
-    }).catch((cause: NodeJS.ErrnoException) => {
+    try {
+      // Trap: with a callback, Node calls it for a failure too.
+      socket.connect(port, resolved);
+      await once(socket, "connect");
+    } catch (cause) {
       socket.close();
-      const text = `no way to the BMC ${bmcName(address, port)}: ${cause.message}`;
-      throw new IpmiError("Timeout", text, { address, operation: "open a UDP socket", cause });
-    });
+      throw noWayError(address, port, cause);
+    }
     return new UdpTransport(socket, address, port);
   }
 
@@ -82,6 +80,13 @@ export class UdpTransport implements Transport {
   #note(error: NodeJS.ErrnoException): void {
     this.lastError = error.code ?? error.message;
   }
+}
+
+/** The error for a BMC that no socket can be had for. */
+export function noWayError(address: string, port: number, cause: unknown): IpmiError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const text = `no way to the BMC ${bmcName(address, port)}: ${why}`;
+  return new IpmiError("Timeout", text, { address, operation: "open a UDP socket", cause });
 }
 
 /** A socket for each transport. */

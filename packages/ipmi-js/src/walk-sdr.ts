@@ -1,15 +1,14 @@
 // Walking the repository of sensor data records (IPMI 2.0, 33.12).
 import type { OperationOptions } from "./budget.ts";
 import type { CommandRunner } from "./commands/command-runner.ts";
-import { FIRST_RECORD, type GetRecordResponse, getSdr, LAST_RECORD } from "./commands/get-record.ts";
+import { FIRST_RECORD, type GetRecordResponse, getSdr, LAST_RECORD, NOT_PRESENT } from "./commands/get-record.ts";
 import { RESERVATION_LOST, reserveSdrRepository } from "./commands/reservation.ts";
 import { PieceSize, requireData } from "./partial-read.ts";
 import { SDR_HEADER_BYTES } from "./records/sdr-header.ts";
 import { decodeSdr, type SdrRecord } from "./records/sdr-record.ts";
-import { isRefusal, Walk } from "./walk.ts";
-import { requireLength, WireError } from "./wire/wire-error.ts";
+import { isRefusal, requireNewRecord, Walk } from "./walk.ts";
+import { requireLength } from "./wire/wire-error.ts";
 
-const NOT_PRESENT = 0xcb;
 /** Fits the message buffers of all BMCs we know of; most can do more, few can do a whole record. */
 const FIRST_PIECE_BYTES = 32;
 /** The offset in a record has one byte. */
@@ -67,9 +66,9 @@ async function readHead(
   asked: ReadonlySet<number>,
 ): Promise<GetRecordResponse | undefined> {
   try {
-    return await walk.run(getSdr, request, ({ nextRecordId, data }) => {
-      requireLength(data, SDR_HEADER_BYTES, "the header of a sensor data record");
-      if (asked.has(nextRecordId)) throw new WireError(`the records lead in a circle: ${nextRecordId} comes again`);
+    return await walk.run(getSdr, request, (response) => {
+      requireLength(response.data, SDR_HEADER_BYTES, "the header of a sensor data record");
+      requireNewRecord(response, asked);
     });
   } catch (error) {
     if (isRefusal(error, NOT_PRESENT) && request.recordId === FIRST_RECORD) return undefined;

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
 import { eventually } from "./failure.ts";
+import { CREDENTIALS } from "./simulated-machine.ts";
 
 const fileOf = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -30,7 +31,7 @@ function entry(): string {
 const DEADLINE_MS = 60_000;
 
 /** Who the simulators know; what the shell of the developer holds stays out. */
-export const LOGIN = { IPMI_USER: "admin", IPMI_PASSWORD: "secret" } as const;
+export const LOGIN = { IPMI_USER: CREDENTIALS.user, IPMI_PASSWORD: CREDENTIALS.password } as const;
 
 function environmentOf(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const { IPMI_USER: _user, IPMI_PASSWORD: _password, IPMI_NEW_PASSWORD: _new, ...own } = process.env;

@@ -18,7 +18,8 @@ export interface CliCommand {
   run(args: readonly string[], signal: AbortSignal): Promise<number>;
 }
 
-type Options = NonNullable<ParseArgsConfig["options"]>;
+/** Options as `parseArgs` takes them. */
+export type Options = NonNullable<ParseArgsConfig["options"]>;
 
 const COMMON_OPTIONS = {
   host: { type: "string", short: "H", multiple: true },
@@ -62,12 +63,16 @@ And:
   -y, --yes                  do not ask before something that hurts is done to more than one BMC
   -h, --help                 this text
 
-Exit status: 0 all is well, 1 it failed on some BMC, 2 wrong arguments, 130 interrupted (SIGINT), 143 ended (SIGTERM),
-141 whoever read our output left early.`;
+Exit status: 0 all is well, 1 it failed on some BMC, 2 wrong arguments, 129 hung up (SIGHUP), 130 interrupted
+(SIGINT), 143 ended (SIGTERM), 141 whoever read our output left early.`;
 
 type ParsedCommand<T extends Options> = ReturnType<
   typeof parseArgs<{ args: string[]; options: T & typeof COMMON_OPTIONS; allowPositionals: true; strict: true }>
 >;
+/** Values of a subcommand's own options and of the common ones. */
+export type ParsedValues<T extends Options> = ParsedCommand<T>["values"];
+/** Values of the common options. */
+export type CommonValues = ParsedValues<Record<never, never>>;
 
 /** Arguments of a subcommand, its own options and the common ones. @throws UsageError */
 export function parseCommand<T extends Options>(args: readonly string[], options: T): ParsedCommand<T> {
@@ -99,22 +104,6 @@ export function commandIndex(args: readonly string[]): number {
   return tokens.find((token) => token.kind === "positional")?.index ?? -1;
 }
 
-export interface CommonValues {
-  readonly host?: readonly string[] | undefined;
-  readonly user?: string | undefined;
-  readonly "password-file"?: string | undefined;
-  readonly "kg-file"?: string | undefined;
-  readonly "cipher-suite"?: string | undefined;
-  readonly protocol?: string | undefined;
-  readonly privilege?: string | undefined;
-  readonly port?: string | undefined;
-  readonly timeout?: string | undefined;
-  readonly fanout?: string | undefined;
-  readonly unordered?: boolean | undefined;
-  readonly yes?: boolean | undefined;
-  readonly json?: boolean | undefined;
-}
-
 const PROTOCOLS = ["2.0", "1.5", "auto"] as const satisfies SessionProtocol[];
 /** The only one that nobody can force down to sessions without encryption. */
 export const DEFAULT_PROTOCOL = "2.0";
@@ -130,9 +119,12 @@ export interface CommonArguments {
 }
 
 /** @throws UsageError */
-export async function commonArguments(values: CommonValues): Promise<CommonArguments> {
+export async function commonArguments(
+  values: CommonValues,
+  defaultTimeout: string = DEFAULT_TIMEOUT,
+): Promise<CommonArguments> {
   const port = parsePort(values.port ?? DEFAULT_PORT, "--port");
-  const timeoutMs = parseNumber(values.timeout ?? DEFAULT_TIMEOUT, "--timeout") * 1000;
+  const timeoutMs = parseNumber(values.timeout ?? defaultTimeout, "--timeout") * 1000;
   const fanout = parseCount(values.fanout ?? DEFAULT_FANOUT, "--fanout");
   return { targets: await readTargets(values.host ?? [], port), timeoutMs, fanout };
 }
@@ -171,6 +163,14 @@ export function parseNumber(text: string, option: string): number {
 export function parseCount(text: string, option: string): number {
   const value = parseNumber(text, option);
   if (!Number.isSafeInteger(value)) throw new UsageError(`${option} takes a whole number, not ${text}`);
+  return value;
+}
+
+/** A whole number from `least` to `most`. @throws UsageError */
+export function parseWithin(text: string, option: string, least: number, most: number): number {
+  const value = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= least && value <= most))
+    throw new UsageError(`${option} takes a number from ${least} to ${most}, not ${text}`);
   return value;
 }
 

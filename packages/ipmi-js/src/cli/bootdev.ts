@@ -1,7 +1,8 @@
 // ipmi-js bootdev: what the machine boots from next time.
 import type { BootDevice, BootFlags } from "../commands/boot-flags.ts";
-import { type CliCommand, oneOf, parseCommand } from "./arguments.ts";
-import { type FleetPlan, runFleet } from "./fleet.ts";
+import { oneOf } from "./arguments.ts";
+import type { FleetPlan } from "./fleet.ts";
+import { fleetCommand } from "./fleet-command.ts";
 import { UsageError } from "./usage-error.ts";
 
 const HELP = `ipmi-js bootdev: tells machines what to boot from.
@@ -41,12 +42,10 @@ function planOf(words: readonly string[], values: { persistent?: boolean; efi?: 
   };
 }
 
-export const bootdev: CliCommand = {
+export const bootdev = fleetCommand({
   name: "bootdev",
   summary: "what machines boot from, next time or for good",
   help: HELP,
-  run: async (args, signal) => {
-    const { values, positionals } = parseCommand(args, OPTIONS);
-    return runFleet("bootdev", values, planOf(positionals, values), signal);
-  },
-};
+  options: OPTIONS,
+  plan: planOf,
+});

@@ -1,6 +1,8 @@
 // One command on many BMCs: so many at a time, answers in the order of the BMCs, a summary of what failed.
 import { Bmc } from "../bmc.ts";
 import type { OperationOptions } from "../budget.ts";
+import type { Command } from "../commands/command.ts";
+import type { CommandRunner } from "../commands/command-runner.ts";
 import { isIpmiError } from "../errors.ts";
 import { SharedSockets } from "../shared-sockets.ts";
 import { type CommonArguments, type CommonValues, commonArguments } from "./arguments.ts";
@@ -24,9 +26,8 @@ export interface FleetMember {
   readonly bmc: Bmc;
   /** False: the lines share a page with those of other BMCs. */
   readonly isAlone: boolean;
-  readonly timeoutMs: number;
   /** For one operation. */
-  readonly limits: OperationOptions;
+  readonly limits: OperationOptions & { readonly deadlineMs: number };
   /** For reading a log, a repository or an inventory. */
   readonly longLimits: OperationOptions;
 }
@@ -39,6 +40,8 @@ export interface FleetPlan {
   readonly header?: string;
   /** False for what BMCs answer without a login. Default true. */
   readonly hasLogin?: boolean;
+  /** Default of `--timeout`, in seconds, where it is another. */
+  readonly timeout?: string;
   /** True if it may take long: first the BMC must answer within the usual time. Default false. */
   readonly isLong?: boolean;
   run(member: FleetMember): Promise<Report>;
@@ -59,7 +62,7 @@ export async function runFleet(
   plan: FleetPlan,
   signal: AbortSignal,
 ): Promise<number> {
-  const common = await commonArguments(values);
+  const common = await commonArguments(values, plan.timeout);
   if (plan.harm !== undefined) await confirm(plan.harm, common.targets, values.yes === true, signal);
   const credentials = plan.hasLogin === false ? { user: "", password: "" } : await readCredentials(values, signal);
   requireValid(common, credentials);
@@ -76,6 +79,19 @@ export async function runFleet(
     await network?.close();
   }
   return shown.finish(signal);
+}
+
+/** The answer; undefined from BMCs that refuse the command, or answer it with something else. */
+export async function answerIfAny<Response>(
+  { bmc, limits }: Pick<FleetMember, "limits"> & { readonly bmc: CommandRunner },
+  command: Command<void, Response>,
+): Promise<Response | undefined> {
+  try {
+    return await bmc.execute(command, undefined, limits);
+  } catch (error) {
+    if (isIpmiError(error, "CompletionCode", "Protocol")) return undefined;
+    throw error;
+  }
 }
 
 /** A password that is too long is told once, before anything is sent, not once for each BMC. */
@@ -104,14 +120,14 @@ async function askOne(
 ): Promise<Outcome> {
   const { address, port } = target;
   const bmc = new Bmc({ ...login, address, port, operationDeadlineMs: timeoutMs });
+  const limits = { deadlineMs: timeoutMs, signal };
   try {
-    if (plan.isLong === true) await bmc.getDeviceId({ deadlineMs: timeoutMs, signal });
+    if (plan.isLong === true) await bmc.getDeviceId(limits);
     const report = await plan.run({
       target,
       bmc,
       isAlone: targets.length === 1,
-      timeoutMs,
-      limits: { deadlineMs: timeoutMs, signal },
+      limits,
       longLimits: { deadlineMs: timeoutMs * LONG_FACTOR, signal },
     });
     return { report };

@@ -1,9 +1,8 @@
 // ipmi-js fru: who made the machine, its parts and serial numbers.
 import { type FruInventory, readFru } from "../read-fru.ts";
-import { type CliCommand, noWords, parseCommand } from "./arguments.ts";
-import { runFleet } from "./fleet.ts";
+import { noWords, parseWithin } from "./arguments.ts";
+import { fleetCommand } from "./fleet-command.ts";
 import { formatFields, formatTime, hexByte } from "./output.ts";
-import { UsageError } from "./usage-error.ts";
 
 const HELP = `ipmi-js fru: who made the machine, its parts and serial numbers (FRU inventory).
 
@@ -40,32 +39,20 @@ function linesOf(inventory: FruInventory): string[] {
   return lines.length === 0 ? ["the inventory is empty"] : lines;
 }
 
-function deviceOf(text: string | undefined): number {
-  if (text === undefined) return 0;
-  const id = /^\d{1,3}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(id <= 254)) throw new UsageError(`--device takes a number from 0 to 254, not ${text}`);
-  return id;
-}
-
-export const fru: CliCommand = {
+export const fru = fleetCommand({
   name: "fru",
   summary: "maker, parts and serial numbers",
   help: HELP,
-  run: async (args, signal) => {
-    const { values, positionals } = parseCommand(args, OPTIONS);
-    noWords("fru", positionals);
-    const fruDeviceId = deviceOf(values.device);
-    return runFleet(
-      "fru",
-      values,
-      {
-        isLong: true,
-        async run({ bmc, longLimits }) {
-          const inventory = await readFru(bmc, { ...longLimits, fruDeviceId });
-          return { result: { ...inventory }, lines: linesOf(inventory) };
-        },
+  options: OPTIONS,
+  plan(words, { device }) {
+    noWords("fru", words);
+    const fruDeviceId = parseWithin(device ?? "0", "--device", 0, 254);
+    return {
+      isLong: true,
+      async run({ bmc, longLimits }) {
+        const inventory = await readFru(bmc, { ...longLimits, fruDeviceId });
+        return { result: { ...inventory }, lines: linesOf(inventory) };
       },
-      signal,
-    );
+    };
   },
-};
+});

@@ -1,7 +1,6 @@
 // ipmi-js identify: the lamp that shows which machine it is.
 import { type ChassisIdentifyRequest, chassisIdentify } from "../commands/chassis-identify.ts";
-import { type CliCommand, parseCommand } from "./arguments.ts";
-import { type FleetMember, runFleet } from "./fleet.ts";
+import { fleetCommand } from "./fleet-command.ts";
 import { UsageError } from "./usage-error.ts";
 
 const HELP = `ipmi-js identify: lets a machine show which one it is, by a lamp mostly.
@@ -32,17 +31,18 @@ function describe({ intervalSeconds, forceOn }: ChassisIdentifyRequest): string 
   return intervalSeconds === 0 ? "off" : `on for ${intervalSeconds} s`;
 }
 
-export const identify: CliCommand = {
+export const identify = fleetCommand({
   name: "identify",
   summary: "the lamp that shows which machine it is",
   help: HELP,
-  run: async (args, signal) => {
-    const { values, positionals } = parseCommand(args, {});
-    const request = requestOf(positionals);
-    const run = async ({ bmc, limits }: FleetMember) => {
-      await bmc.execute(chassisIdentify, request, limits);
-      return { result: { identify: describe(request) }, lines: [describe(request)] };
+  options: {},
+  plan(words) {
+    const request = requestOf(words);
+    return {
+      async run({ bmc, limits }) {
+        await bmc.execute(chassisIdentify, request, limits);
+        return { result: { identify: describe(request) }, lines: [describe(request)] };
+      },
     };
-    return runFleet("identify", values, { run }, signal);
   },
-};
+});

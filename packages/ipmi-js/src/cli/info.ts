@@ -1,10 +1,9 @@
 // ipmi-js info: what the BMC is: device id, GUID, self test.
-import type { Command } from "../commands/command.ts";
 import { formatGuid, getSystemGuid } from "../commands/get-guid.ts";
 import { getSelfTestResults, type SelfTestResults } from "../commands/get-self-test-results.ts";
-import { isIpmiError } from "../errors.ts";
-import { type CliCommand, noWords, parseCommand } from "./arguments.ts";
-import { type FleetMember, type Report, runFleet } from "./fleet.ts";
+import { noWords } from "./arguments.ts";
+import { answerIfAny, type FleetMember, type Report } from "./fleet.ts";
+import { fleetCommand } from "./fleet-command.ts";
 import { formatFields, hexByte } from "./output.ts";
 import { vendorName } from "./vendors.ts";
 
@@ -27,16 +26,6 @@ const ABILITIES = [
   "chassis",
 ] as const;
 
-/** Undefined from BMCs that refuse it. */
-async function ifAny<Response>({ bmc, limits }: FleetMember, command: Command<void, Response>) {
-  try {
-    return await bmc.execute(command, undefined, limits);
-  } catch (error) {
-    if (!isIpmiError(error, "CompletionCode") && !isIpmiError(error, "Protocol")) throw error;
-    return undefined;
-  }
-}
-
 function testText(test: SelfTestResults | undefined): string {
   if (test === undefined) return "-";
   if (test.failures.length > 0) return `FAILED: ${test.failures.join(", ")}`;
@@ -46,8 +35,8 @@ function testText(test: SelfTestResults | undefined): string {
 
 async function show(member: FleetMember): Promise<Report> {
   const device = await member.bmc.getDeviceId(member.limits);
-  const guid = await ifAny(member, getSystemGuid);
-  const selfTest = await ifAny(member, getSelfTestResults);
+  const guid = await answerIfAny(member, getSystemGuid);
+  const selfTest = await answerIfAny(member, getSelfTestResults);
   const guidText = guid === undefined ? undefined : formatGuid(guid, "smbios");
   const abilities = ABILITIES.filter((_, bit) => (device.additionalSupport & (1 << bit)) !== 0);
   const lines = formatFields([
@@ -64,13 +53,13 @@ async function show(member: FleetMember): Promise<Report> {
   return { result: { ...device, guid: guidText, guidBytes: guid, selfTest }, lines };
 }
 
-export const info: CliCommand = {
+export const info = fleetCommand({
   name: "info",
   summary: "what the BMC is: vendor, firmware, GUID, self test",
   help: HELP,
-  run: async (args, signal) => {
-    const { values, positionals } = parseCommand(args, {});
-    noWords("info", positionals);
-    return runFleet("info", values, { run: show }, signal);
+  options: {},
+  plan(words) {
+    noWords("info", words);
+    return { run: show };
   },
-};
+});

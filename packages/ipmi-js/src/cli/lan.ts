@@ -1,9 +1,8 @@
 // ipmi-js lan: the BMC's own network settings.
 import { type LanConfiguration, readLanConfiguration } from "../lan-configuration.ts";
-import { type CliCommand, noWords, parseCommand } from "./arguments.ts";
-import { runFleet } from "./fleet.ts";
+import { noWords, parseWithin } from "./arguments.ts";
+import { fleetCommand } from "./fleet-command.ts";
 import { formatFields } from "./output.ts";
-import { UsageError } from "./usage-error.ts";
 
 const HELP = `ipmi-js lan: the BMC's own network settings.
 
@@ -30,32 +29,20 @@ function linesOf(lan: LanConfiguration): string[] {
   return lines.length === 0 ? ["the BMC says nothing of this channel"] : lines;
 }
 
-function channelOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const channel = /^\d{1,2}$/.test(text) ? Number(text) : 0;
-  if (channel < 1 || channel > 11) throw new UsageError(`--channel takes a number from 1 to 11, not ${text}`);
-  return channel;
-}
-
-export const lan: CliCommand = {
+export const lan = fleetCommand({
   name: "lan",
   summary: "the BMC's own network settings",
   help: HELP,
-  run: async (args, signal) => {
-    const { values, positionals } = parseCommand(args, OPTIONS);
-    noWords("lan", positionals);
-    const channel = channelOf(values.channel);
-    return runFleet(
-      "lan",
-      values,
-      {
-        isLong: true,
-        async run({ bmc, longLimits }) {
-          const configuration = await readLanConfiguration(bmc, channel, longLimits);
-          return { result: { ...configuration }, lines: linesOf(configuration) };
-        },
+  options: OPTIONS,
+  plan(words, values) {
+    noWords("lan", words);
+    const channel = values.channel === undefined ? undefined : parseWithin(values.channel, "--channel", 1, 11);
+    return {
+      isLong: true,
+      async run({ bmc, longLimits }) {
+        const configuration = await readLanConfiguration(bmc, channel, longLimits);
+        return { result: { ...configuration }, lines: linesOf(configuration) };
       },
-      signal,
-    );
+    };
   },
-};
+});

@@ -2,6 +2,7 @@
 import { setMaxListeners } from "node:events";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
+import { isatty } from "node:tty";
 import { type CliCommand, COMMON_HELP, commandIndex } from "./arguments.ts";
 import { bootdev } from "./bootdev.ts";
 import { explain, isUsage } from "./explain.ts";
@@ -39,7 +40,7 @@ const COMMANDS: readonly CliCommand[] = [
   ping,
 ];
 
-/** Exit status of a command that a signal ended, as shells have it: 130 SIGINT, 141 SIGPIPE, 143 SIGTERM. */
+/** Exit status of a command that a signal ended, as shells have it: 129 SIGHUP, 130 SIGINT, 141 SIGPIPE, 143 SIGTERM. */
 const statusOfSignal = (signal: NodeJS.Signals) => 128 + constants.signals[signal];
 
 const OVERVIEW = `ipmi-js: IPMI from the command line, for one BMC or for thousands at once.
@@ -103,8 +104,10 @@ async function runCommand(command: CliCommand, args: readonly string[]): Promise
     ended = signal;
     interrupt.abort(new Error(`interrupted by ${signal}`));
   };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
+  const signals: NodeJS.Signals[] = ["SIGINT", "SIGTERM"];
+  // A terminal that is closed. Trap: to listen would undo nohup, which leaves no terminal for input.
+  if (isatty(0)) signals.push("SIGHUP");
+  for (const signal of signals) process.on(signal, onSignal);
   // `ipmi-js ... | head -1`: nobody reads on. We end as any Unix command does, without a word and with SIGPIPE's status.
   const onReaderGone = () => {
     ended ??= "SIGPIPE";
@@ -130,7 +133,6 @@ async function runCommand(command: CliCommand, args: readonly string[]): Promise
     if (ended !== "SIGPIPE") note(`ipmi-js ${command.name}: ${interrupt.signal.reason.message}`);
     return statusOfSignal(ended);
   } finally {
-    process.removeListener("SIGINT", onSignal);
-    process.removeListener("SIGTERM", onSignal);
+    for (const signal of signals) process.removeListener(signal, onSignal);
   }
 }

@@ -1,8 +1,8 @@
 // ipmi-js mc: starts the management controller itself anew.
 import { coldReset, warmReset } from "../commands/bmc-reset.ts";
 import { isIpmiError } from "../errors.ts";
-import { type CliCommand, parseCommand } from "./arguments.ts";
-import { type FleetMember, type Report, runFleet } from "./fleet.ts";
+import type { FleetMember, Report } from "./fleet.ts";
+import { fleetCommand } from "./fleet-command.ts";
 import { UsageError } from "./usage-error.ts";
 
 const HELP = `ipmi-js mc reset: starts the BMC itself anew; the machine goes on.
@@ -28,20 +28,15 @@ async function reset({ bmc, limits }: FleetMember, kind: "cold" | "warm"): Promi
   }
 }
 
-export const mc: CliCommand = {
+export const mc = fleetCommand({
   name: "mc",
   summary: "reset the BMC itself, cold or warm",
   help: HELP,
-  run: async (args, signal) => {
-    const { values, positionals } = parseCommand(args, {});
-    const [verb, kind, ...more] = positionals;
+  options: {},
+  plan(words) {
+    const [verb, kind, ...more] = words;
     if (verb !== "reset" || (kind !== "cold" && kind !== "warm") || more.length > 0)
-      throw new UsageError(`mc takes "reset cold" or "reset warm", not "${positionals.join(" ")}"`);
-    return runFleet(
-      "mc",
-      values,
-      { harm: `${kind} reset`, isLong: true, run: (member) => reset(member, kind) },
-      signal,
-    );
+      throw new UsageError(`mc takes "reset cold" or "reset warm", not "${words.join(" ")}"`);
+    return { harm: `${kind} reset`, isLong: true, run: (member) => reset(member, kind) };
   },
-};
+});

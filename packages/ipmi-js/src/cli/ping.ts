@@ -1,7 +1,8 @@
 // ipmi-js ping: is there a BMC, and does it speak IPMI?
 import { ping as sendPing } from "../sessionless.ts";
-import { type CliCommand, noWords, parseCommand } from "./arguments.ts";
-import { type FleetMember, type Report, runFleet } from "./fleet.ts";
+import { noWords } from "./arguments.ts";
+import type { FleetMember, Report } from "./fleet.ts";
+import { fleetCommand } from "./fleet-command.ts";
 
 const DEFAULT_TIMEOUT = "5";
 
@@ -22,13 +23,13 @@ async function ask({ target, limits }: FleetMember): Promise<Report> {
   return { result: { supportsIpmi, ms }, lines: [`${text}, ${ms} ms`] };
 }
 
-export const ping: CliCommand = {
+export const ping = fleetCommand({
   name: "ping",
   summary: "is there a BMC, and does it speak IPMI",
   help: HELP,
-  run: async (args, signal) => {
-    const { values, positionals } = parseCommand(args, {});
-    noWords("ping", positionals);
-    return runFleet("ping", { timeout: DEFAULT_TIMEOUT, ...values }, { hasLogin: false, run: ask }, signal);
+  options: {},
+  plan(words) {
+    noWords("ping", words);
+    return { hasLogin: false, timeout: DEFAULT_TIMEOUT, run: ask };
   },
-};
+});

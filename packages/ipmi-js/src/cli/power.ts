@@ -2,8 +2,9 @@
 import { pause, remainingMs, startBudget } from "../budget.ts";
 import type { ChassisControlAction } from "../commands/chassis-control.ts";
 import { IpmiError, isIpmiError } from "../errors.ts";
-import { type CliCommand, oneOf, parseCommand, parseNumber } from "./arguments.ts";
-import { type FleetMember, type FleetPlan, type Report, runFleet } from "./fleet.ts";
+import { oneOf, parseNumber } from "./arguments.ts";
+import type { FleetMember, FleetPlan, Report } from "./fleet.ts";
+import { fleetCommand } from "./fleet-command.ts";
 import { UsageError } from "./usage-error.ts";
 
 const HELP = `ipmi-js power: switches machines on and off.
@@ -85,7 +86,7 @@ async function waitFor(member: FleetMember, goal: "on" | "off", name: ActionName
   let last = "nothing";
   for (;;) {
     try {
-      const deadlineMs = Math.max(1, Math.min(member.timeoutMs, remainingMs(budget)));
+      const deadlineMs = Math.max(1, Math.min(limits.deadlineMs, remainingMs(budget)));
       last = stateName(await bmc.getPower({ ...limits, deadlineMs }));
       wasOff ||= last === "off";
     } catch (error) {
@@ -118,12 +119,10 @@ function planOf(words: readonly string[], values: { wait?: boolean; "wait-timeou
   };
 }
 
-export const power: CliCommand = {
+export const power = fleetCommand({
   name: "power",
   summary: "switch machines on and off, or ask whether they are on",
   help: HELP,
-  run: async (args, signal) => {
-    const { values, positionals } = parseCommand(args, OPTIONS);
-    return runFleet("power", values, planOf(positionals, values), signal);
-  },
-};
+  options: OPTIONS,
+  plan: planOf,
+});

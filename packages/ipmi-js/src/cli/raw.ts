@@ -1,8 +1,8 @@
 // ipmi-js raw: any command by its numbers.
 import { completionCodeError } from "../errors.ts";
 import { raw as sendRaw } from "../raw.ts";
-import { type CliCommand, parseCommand } from "./arguments.ts";
-import { type FleetMember, type Report, runFleet } from "./fleet.ts";
+import type { FleetMember, Report } from "./fleet.ts";
+import { fleetCommand } from "./fleet-command.ts";
 import { hexByte } from "./output.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -40,19 +40,18 @@ async function send(member: FleetMember, [netFn = 0, command = 0, ...bytes]: rea
   return { result: { completionCode, data }, lines: [text === "" ? "done, no data" : text] };
 }
 
-export const raw: CliCommand = {
+export const raw = fleetCommand({
   name: "raw",
   summary: "any command by its numbers",
   help: HELP,
-  run: async (args, signal) => {
-    const { values, positionals } = parseCommand(args, {});
-    const numbers = positionals.map(parseByte);
+  options: {},
+  plan(words) {
+    const numbers = words.map(parseByte);
     const [netFn] = numbers;
     if (netFn === undefined || numbers.length < 2) throw new UsageError("raw takes NETFN CMD [BYTES...]");
     if (netFn > 62 || netFn % 2 !== 0)
       throw new UsageError(`the NETFN of a request is even and at most 0x3e, not ${hexByte(netFn)}`);
     if (numbers.length > MOST_BYTES) throw new UsageError(`no command has ${numbers.length - 2} bytes`);
-    const shown = positionals.join(" ");
-    return runFleet("raw", values, { harm: `send "${shown}" to`, run: (member) => send(member, numbers) }, signal);
+    return { harm: `send "${words.join(" ")}" to`, run: (member) => send(member, numbers) };
   },
-};
+});

@@ -1,9 +1,10 @@
 // ipmi-js sel: the system event log.
 import type { SelInfo } from "../commands/get-sel-info.ts";
 import { clearSel, readSel, readSelInfo } from "../read-sel.ts";
-import type { SelRecord, SelTimestamp } from "../records/sel-record.ts";
-import { type CliCommand, oneOf, parseCommand, parseCount } from "./arguments.ts";
-import { type FleetMember, type FleetPlan, type Report, runFleet } from "./fleet.ts";
+import { NO_TIME, type SelRecord, type SelTimestamp, selTimestamp } from "../records/sel-record.ts";
+import { oneOf, parseCount } from "./arguments.ts";
+import type { FleetMember, FleetPlan, Report } from "./fleet.ts";
+import { fleetCommand } from "./fleet-command.ts";
 import { counted, formatFields, formatTable, formatTime } from "./output.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -18,19 +19,15 @@ Usage: ipmi-js sel [list|info|clear] [--last N] -H BMCS [options]
       --last N   list the newest N only`;
 
 const OPTIONS = { last: { type: "string" } } as const;
-const NEVER = 0xffffffff;
-/** Smaller times count from the start of the BMC (37.1). */
-const FIRST_REAL_TIME = 0x20000000;
 
 function timeText(timestamp: SelTimestamp | undefined): string {
   if (timestamp?.time !== undefined) return formatTime(timestamp.time);
-  if (timestamp === undefined || timestamp.seconds === NEVER) return "-";
+  if (timestamp === undefined || timestamp.seconds === NO_TIME) return "-";
   return `BMC start + ${timestamp.seconds} s`;
 }
 
 function infoTime(seconds: number): string {
-  if (seconds === NEVER || seconds === 0) return "never";
-  return timeText({ seconds, time: seconds < FIRST_REAL_TIME ? undefined : new Date(seconds * 1000) });
+  return seconds === NO_TIME || seconds === 0 ? "never" : timeText(selTimestamp(seconds));
 }
 
 const timestampOf = (record: SelRecord) => (record.kind === "event" ? record : record.timestamp);
@@ -60,9 +57,9 @@ async function clear({ bmc, limits, longLimits }: FleetMember): Promise<Report> 
   return { result: { cleared: true, entries: entryCount }, lines: [`cleared; it had ${counted(entryCount, "event")}`] };
 }
 
-function planOf(words: readonly string[], lastText: string | undefined): FleetPlan {
+function planOf(words: readonly string[], values: { last?: string }): FleetPlan {
   const verb = oneOf("sel", words, ["list", "info", "clear"]) ?? "list";
-  const last = lastText === undefined ? undefined : parseCount(lastText, "--last");
+  const last = values.last === undefined ? undefined : parseCount(values.last, "--last");
   if (verb !== "list" && last !== undefined) throw new UsageError("--last goes with list");
   if (verb === "list") return { isLong: true, run: (member) => list(member, last) };
   if (verb === "info")
@@ -70,12 +67,10 @@ function planOf(words: readonly string[], lastText: string | undefined): FleetPl
   return { harm: "erase the event logs of", isLong: true, run: clear };
 }
 
-export const sel: CliCommand = {
+export const sel = fleetCommand({
   name: "sel",
   summary: "the system event log: list, info, clear",
   help: HELP,
-  run: async (args, signal) => {
-    const { values, positionals } = parseCommand(args, OPTIONS);
-    return runFleet("sel", values, planOf(positionals, values.last), signal);
-  },
-};
+  options: OPTIONS,
+  plan: planOf,
+});

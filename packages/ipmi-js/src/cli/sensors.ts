@@ -1,7 +1,8 @@
 // ipmi-js sensors: every sensor with its reading and how it stands to its thresholds.
 import { readSensors, type SensorState } from "../read-sensors.ts";
-import { type CliCommand, noWords, parseCommand } from "./arguments.ts";
-import { type FleetMember, type Report, runFleet } from "./fleet.ts";
+import { noWords } from "./arguments.ts";
+import type { FleetMember, Report } from "./fleet.ts";
+import { fleetCommand } from "./fleet-command.ts";
 import { formatTable } from "./output.ts";
 
 const HELP = `ipmi-js sensors (or sdr): every sensor with its reading and how it stands to its thresholds.
@@ -31,19 +32,14 @@ async function show({ bmc, longLimits }: FleetMember, isProblemsOnly: boolean): 
   return { result: { sensors }, lines: rows.length === 0 ? [none] : formatTable(rows) };
 }
 
-export const sensors: CliCommand = {
+export const sensors = fleetCommand({
   name: "sensors",
   alias: "sdr",
   summary: "every sensor with its reading (also: sdr)",
   help: HELP,
-  run: async (args, signal) => {
-    const { values, positionals } = parseCommand(args, OPTIONS);
-    noWords("sensors", positionals);
-    return runFleet(
-      "sensors",
-      values,
-      { isLong: true, run: (member) => show(member, values.problems === true) },
-      signal,
-    );
+  options: OPTIONS,
+  plan(words, { problems = false }) {
+    noWords("sensors", words);
+    return { isLong: true, run: (member) => show(member, problems) };
   },
-};
+});

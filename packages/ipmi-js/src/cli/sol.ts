@@ -148,9 +148,10 @@ async function run(args: readonly string[], signal: AbortSignal): Promise<number
   });
   const activity = new Activity();
   try {
-    if (isInteractive) remark(`console of ${target.name}; ~. leaves, ~? helps`);
     const limits = { idleMs, timeoutMs, address: target.name };
     const input = isInteractive ? typeKeys(console) : copyInput(console, activity, limits, signal);
+    // By now no key is echoed or held for a line.
+    if (isInteractive) remark(`console of ${target.name}; ~. leaves, ~? helps`);
     const output = copyOutput(console, activity);
     await Promise.race([input, output]);
     await console.close();

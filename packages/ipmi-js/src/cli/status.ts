@@ -1,10 +1,10 @@
 // ipmi-js status: power, faults, restart cause and firmware at a glance.
 import type { ChassisStatus } from "../commands/get-chassis-status.ts";
 import type { DeviceId } from "../commands/get-device-id.ts";
-import { getSystemRestartCause, type SystemRestartCauseName } from "../commands/get-system-restart-cause.ts";
-import { isIpmiError } from "../errors.ts";
-import { type CliCommand, noWords, parseCommand } from "./arguments.ts";
-import { type FleetMember, type Report, runFleet } from "./fleet.ts";
+import { getSystemRestartCause } from "../commands/get-system-restart-cause.ts";
+import { noWords } from "./arguments.ts";
+import { answerIfAny, type FleetMember, type Report } from "./fleet.ts";
+import { fleetCommand } from "./fleet-command.ts";
 import { formatFields, formatRow } from "./output.ts";
 import { vendorName } from "./vendors.ts";
 
@@ -30,16 +30,6 @@ export function faultsOf(status: ChassisStatus): string[] {
   return faults;
 }
 
-/** Undefined from BMCs that do not have the command. */
-async function restartCause({ bmc, limits }: FleetMember): Promise<SystemRestartCauseName | undefined> {
-  try {
-    return (await bmc.execute(getSystemRestartCause, undefined, limits)).cause;
-  } catch (error) {
-    if (!isIpmiError(error, "CompletionCode")) throw error;
-    return undefined;
-  }
-}
-
 function firmwareOf({ firmwareRevision, isAvailable }: DeviceId): string {
   return isAvailable ? firmwareRevision : `${firmwareRevision} (starting or updating)`;
 }
@@ -47,7 +37,7 @@ function firmwareOf({ firmwareRevision, isAvailable }: DeviceId): string {
 async function show(member: FleetMember): Promise<Report> {
   const { bmc, limits, isAlone } = member;
   const status = await bmc.getChassisStatus(limits);
-  const cause = await restartCause(member);
+  const cause = (await answerIfAny(member, getSystemRestartCause))?.cause;
   const device = await bmc.getDeviceId(limits);
   const power = status.isPowerOn ? "on" : "off";
   const faults = faultsOf(status);
@@ -62,13 +52,13 @@ async function show(member: FleetMember): Promise<Report> {
   return { result, lines: formatFields(fields) };
 }
 
-export const status: CliCommand = {
+export const status = fleetCommand({
   name: "status",
   summary: "power, faults, restart cause and firmware at a glance",
   help: HELP,
-  run: async (args, signal) => {
-    const { values, positionals } = parseCommand(args, {});
-    noWords("status", positionals);
-    return runFleet("status", values, { header: formatRow(COLUMNS, WIDTHS), run: show }, signal);
+  options: {},
+  plan(words) {
+    noWords("status", words);
+    return { header: formatRow(COLUMNS, WIDTHS), run: show };
   },
-};
+});

@@ -1,7 +1,8 @@
 // ipmi-js watchdog: the timer that resets a machine which nobody looks after.
 import { getWatchdogTimer, setWatchdogTimer, type WatchdogTimer } from "../commands/watchdog-timer.ts";
-import { type CliCommand, oneOf, parseCommand } from "./arguments.ts";
-import { type FleetMember, type FleetPlan, type Report, runFleet } from "./fleet.ts";
+import { oneOf } from "./arguments.ts";
+import type { FleetMember, Report } from "./fleet.ts";
+import { fleetCommand } from "./fleet-command.ts";
 import { formatFields } from "./output.ts";
 
 const HELP = `ipmi-js watchdog: the timer that resets a machine whose operating system does not wind it up.
@@ -39,14 +40,10 @@ async function stop(member: FleetMember): Promise<Report> {
   return show(member);
 }
 
-export const watchdog: CliCommand = {
+export const watchdog = fleetCommand({
   name: "watchdog",
   summary: "the watchdog timer: show it, stop it",
   help: HELP,
-  run: async (args, signal) => {
-    const { values, positionals } = parseCommand(args, {});
-    const verb = oneOf("watchdog", positionals, ["status", "off"]) ?? "status";
-    const plan: FleetPlan = { run: verb === "off" ? stop : show };
-    return runFleet("watchdog", values, plan, signal);
-  },
-};
+  options: {},
+  plan: (words) => ({ run: oneOf("watchdog", words, ["status", "off"]) === "off" ? stop : show }),
+});

@@ -1,7 +1,8 @@
 // Set and Get ACPI Power State (IPMI 2.0, 20.6, 20.7).
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_REQUEST_DATA, NO_RESPONSE_DATA, PRIVILEGE_LEVEL } from "./command.ts";
+import { nameOf } from "./name-of.ts";
 
 const SYSTEM = {
   S0: 0x00,
@@ -48,12 +49,11 @@ export const setAcpiPowerState: Command<SetAcpiPowerStateRequest, void> = {
     requireLength(data, 2, "a Set ACPI Power State request");
     const [system, device] = [data.readUInt8(0), data.readUInt8(1)];
     return {
-      ...((system & SET) === 0 ? {} : { system: nameOf(SYSTEM, system & 0x7f) }),
-      ...((device & SET) === 0 ? {} : { device: nameOf(DEVICE, device & 0x7f) }),
+      ...((system & SET) === 0 ? {} : { system: systemOf(system) }),
+      ...((device & SET) === 0 ? {} : { device: deviceOf(device) }),
     };
   },
-  encodeResponse: () => Buffer.alloc(0),
-  decodeResponse: () => undefined,
+  ...NO_RESPONSE_DATA,
 };
 
 export const getAcpiPowerState: Command<void, AcpiPowerState> = {
@@ -61,18 +61,13 @@ export const getAcpiPowerState: Command<void, AcpiPowerState> = {
   netFn: NET_FN.application,
   code: 0x07,
   privilege: PRIVILEGE_LEVEL.user,
-  encodeRequest: () => Buffer.alloc(0),
-  decodeRequest: () => undefined,
+  ...NO_REQUEST_DATA,
   encodeResponse: ({ system, device }) => Buffer.from([SYSTEM[system], DEVICE[device]]),
   decodeResponse(data) {
     requireLength(data, 2, "a Get ACPI Power State response");
-    return { system: nameOf(SYSTEM, data.readUInt8(0) & 0x7f), device: nameOf(DEVICE, data.readUInt8(1) & 0x7f) };
+    return { system: systemOf(data.readUInt8(0)), device: deviceOf(data.readUInt8(1)) };
   },
 };
 
-function nameOf<Name extends string>(states: Readonly<Record<Name, number>>, number: number): Name | "unknown" {
-  for (const [name, its] of Object.entries(states)) {
-    if (its === number) return name as Name;
-  }
-  return "unknown";
-}
+const systemOf = (byte: number) => nameOf(SYSTEM, byte & ~SET) ?? "unknown";
+const deviceOf = (byte: number) => nameOf(DEVICE, byte & ~SET) ?? "unknown";

@@ -1,6 +1,6 @@
 // Cold Reset and Warm Reset of the BMC, not of the system it manages (IPMI 2.0, 20.2, 20.3).
 import { NET_FN } from "../wire/message.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_REQUEST_DATA, NO_RESPONSE_DATA, PRIVILEGE_LEVEL } from "./command.ts";
 
 function resetCommand(name: string, code: number): Command<void, void> {
   return {
@@ -8,10 +8,8 @@ function resetCommand(name: string, code: number): Command<void, void> {
     netFn: NET_FN.application,
     code,
     privilege: PRIVILEGE_LEVEL.administrator,
-    encodeRequest: () => Buffer.alloc(0),
-    decodeRequest: () => undefined,
-    encodeResponse: () => Buffer.alloc(0),
-    decodeResponse: () => undefined,
+    ...NO_REQUEST_DATA,
+    ...NO_RESPONSE_DATA,
   };
 }
 

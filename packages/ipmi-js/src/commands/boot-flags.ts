@@ -1,5 +1,6 @@
 // Boot option parameter 5, boot flags, and the numbers of the other parameters (IPMI 2.0, table 28-14).
 import { requireLength } from "../wire/wire-error.ts";
+import { nameOf } from "./name-of.ts";
 
 /** Boot option parameter selectors. */
 export const BOOT_PARAMETER = { setInProgress: 0, validBitClearing: 3, infoAcknowledge: 4, bootFlags: 5 } as const;
@@ -74,13 +75,11 @@ export function encodeBootFlags(setting: BootDeviceSetting): Buffer {
 export function decodeBootFlags(parameter: Buffer): BootFlags {
   requireLength(parameter, 2, "the boot flags");
   const flags = parameter.readUInt8(0);
-  const number = (parameter.readUInt8(1) >> 2) & 0x0f;
-  const known = Object.entries(DEVICES).find(([, its]) => its === number);
   return {
     isValid: (flags & VALID) !== 0,
     persistent: (flags & PERSISTENT) !== 0,
     efi: (flags & EFI) !== 0,
-    device: known === undefined ? "other" : (known[0] as BootDevice),
+    device: nameOf(DEVICES, (parameter.readUInt8(1) >> 2) & 0x0f) ?? "other",
   };
 }
 

@@ -1,7 +1,7 @@
 // Set and Get Channel Access (IPMI 2.0, 22.22, 22.23).
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_RESPONSE_DATA, PRIVILEGE_LEVEL } from "./command.ts";
 
 const MODES = ["disabled", "pre-boot-only", "always-available", "shared", "reserved"] as const;
 const STORES = { "non-volatile": 1, volatile: 2 } as const;
@@ -59,8 +59,7 @@ export const setChannelAccess: Command<SetChannelAccessRequest, void> = {
       ...(limit >> 6 === 0 ? {} : { privilegeLimit: limit & 0x0f }),
     };
   },
-  encodeResponse: () => Buffer.alloc(0),
-  decodeResponse: () => undefined,
+  ...NO_RESPONSE_DATA,
 };
 
 export const getChannelAccess: Command<GetChannelAccessRequest, ChannelAccess> = {

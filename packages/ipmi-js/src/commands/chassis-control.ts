@@ -1,7 +1,8 @@
 // Chassis Control (IPMI 2.0, 28.3).
 import { NET_FN } from "../wire/message.ts";
 import { requireLength, WireError } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_RESPONSE_DATA, PRIVILEGE_LEVEL } from "./command.ts";
+import { nameOf } from "./name-of.ts";
 
 /** What the chassis is told to do, with the number of table 28-4. */
 export const CHASSIS_CONTROL_ACTIONS = {
@@ -28,11 +29,9 @@ export const chassisControl: Command<ChassisControlRequest, void> = {
   decodeRequest(data) {
     requireLength(data, 1, "a Chassis Control request");
     const number = data.readUInt8(0) & 0x0f;
-    for (const [action, its] of Object.entries(CHASSIS_CONTROL_ACTIONS)) {
-      if (its === number) return { action: action as ChassisControlAction };
-    }
-    throw new WireError(`chassis control ${number} is not defined`);
+    const action = nameOf(CHASSIS_CONTROL_ACTIONS, number);
+    if (action === undefined) throw new WireError(`chassis control ${number} is not defined`);
+    return { action };
   },
-  encodeResponse: () => Buffer.alloc(0),
-  decodeResponse: () => undefined,
+  ...NO_RESPONSE_DATA,
 };

@@ -1,7 +1,7 @@
 // Chassis Identify (IPMI 2.0, 28.5).
 import { NET_FN } from "../wire/message.ts";
 import { WireError } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_RESPONSE_DATA, PRIVILEGE_LEVEL } from "./command.ts";
 
 /** How the chassis shall show itself, by a lamp mostly. */
 export interface ChassisIdentifyRequest {
@@ -26,6 +26,5 @@ export const chassisIdentify: Command<ChassisIdentifyRequest, void> = {
     const forceOn = ((data[1] ?? 0) & 0x01) !== 0;
     return data.length === 0 ? { forceOn } : { intervalSeconds: data.readUInt8(0), forceOn };
   },
-  encodeResponse: () => Buffer.alloc(0),
-  decodeResponse: () => undefined,
+  ...NO_RESPONSE_DATA,
 };

@@ -1,7 +1,7 @@
 // Close Session (IPMI 2.0, 22.19).
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import type { Command } from "./command.ts";
+import { type Command, NO_RESPONSE_DATA } from "./command.ts";
 
 export interface CloseSessionRequest {
   /** The BMC's id of the session to end. */
@@ -26,6 +26,5 @@ export const closeSession: Command<CloseSessionRequest, void> = {
     requireLength(data, 4, "a Close Session request");
     return { bmcSessionId: data.readUInt32LE(0) };
   },
-  encodeResponse: () => Buffer.alloc(0),
-  decodeResponse: () => undefined,
+  ...NO_RESPONSE_DATA,
 };

@@ -24,6 +24,10 @@ export interface Command<Request, Response> {
   readAnswer?(message: IpmiMessage): Buffer | undefined;
 }
 
+/** Codecs of requests, and of responses, that have no data. */
+export const NO_REQUEST_DATA = { encodeRequest: () => Buffer.alloc(0), decodeRequest: () => undefined } as const;
+export const NO_RESPONSE_DATA = { encodeResponse: () => Buffer.alloc(0), decodeResponse: () => undefined } as const;
+
 type AnsweredCommand = Pick<Command<unknown, unknown>, "netFn" | "code" | "readAnswer">;
 
 /** The answer to `command`, completion code first, if `message` is it. `WireError` on bytes that make no sense. */

@@ -62,6 +62,10 @@ describe("command codecs", () => {
       productId: 3842,
     });
     expect(getDeviceId.encodeResponse(answer).toString("hex")).to.equal("00030908029f911200020f00000000");
+    // A minor revision that is no BCD, as ipmitool has it ("%u.%02x"): 9.15 would be that of 15h.
+    const binary = getDeviceId.decodeResponse(bytes("0003090f029f911200020f00000000"));
+    expect(binary.firmwareRevision).to.equal("9.0f");
+    expect(getDeviceId.encodeResponse(binary)[3]).to.equal(0x0f);
   });
 
   it("Get Chassis Status: bits of table 28-3", () => {

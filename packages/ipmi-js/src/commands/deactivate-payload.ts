@@ -1,7 +1,7 @@
 // Deactivate Payload (IPMI 2.0, 24.2).
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_RESPONSE_DATA, PRIVILEGE_LEVEL } from "./command.ts";
 
 export interface DeactivatePayloadRequest {
   readonly payloadType: number;
@@ -26,6 +26,5 @@ export const deactivatePayload: Command<DeactivatePayloadRequest, void> = {
     requireLength(data, 2, "a Deactivate Payload request");
     return { payloadType: data.readUInt8(0) & 0x3f, instance: data.readUInt8(1) & 0x0f };
   },
-  encodeResponse: () => Buffer.alloc(0),
-  decodeResponse: () => undefined,
+  ...NO_RESPONSE_DATA,
 };

@@ -1,7 +1,7 @@
 // Get Chassis Status (IPMI 2.0, 28.2).
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_REQUEST_DATA, PRIVILEGE_LEVEL } from "./command.ts";
 
 export interface ChassisStatus {
   readonly isPowerOn: boolean;
@@ -23,8 +23,7 @@ export const getChassisStatus: Command<void, ChassisStatus> = {
   netFn: NET_FN.chassis,
   code: 0x01,
   privilege: PRIVILEGE_LEVEL.user,
-  encodeRequest: () => Buffer.alloc(0),
-  decodeRequest: () => undefined,
+  ...NO_REQUEST_DATA,
   encodeResponse(status) {
     const state =
       (status.isPowerOn ? 0x01 : 0) |

@@ -1,7 +1,8 @@
 // Get Device ID (IPMI 2.0, 20.1).
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_REQUEST_DATA, PRIVILEGE_LEVEL } from "./command.ts";
+import { decodeVersion, encodeVersion } from "./version.ts";
 
 export interface DeviceId {
   readonly deviceId: number;
@@ -9,7 +10,7 @@ export interface DeviceId {
   readonly hasSdrs: boolean;
   /** False while the firmware is updated or starts. */
   readonly isAvailable: boolean;
-  /** `major.minor`; minor is BCD on the wire. */
+  /** `major.minor`; minor is two digits, BCD on the wire. */
   readonly firmwareRevision: string;
   /** `2.0` or `1.5`. */
   readonly ipmiVersion: string;
@@ -25,16 +26,15 @@ export const getDeviceId: Command<void, DeviceId> = {
   netFn: NET_FN.application,
   code: 0x01,
   privilege: PRIVILEGE_LEVEL.user,
-  encodeRequest: () => Buffer.alloc(0),
-  decodeRequest: () => undefined,
+  ...NO_REQUEST_DATA,
   encodeResponse(response) {
     const bytes = Buffer.alloc(15);
-    const [major = 0, minor = 0] = response.firmwareRevision.split(".").map(Number);
+    const [major = "0", minor = "0"] = response.firmwareRevision.split(".");
     bytes[0] = response.deviceId;
     bytes[1] = (response.hasSdrs ? 0x80 : 0) | (response.deviceRevision & 0x0f);
-    bytes[2] = (response.isAvailable ? 0 : 0x80) | (major & 0x7f);
-    bytes[3] = ((Math.floor(minor / 10) % 10) << 4) | (minor % 10);
-    bytes[4] = response.ipmiVersion === "1.5" ? 0x51 : 0x02;
+    bytes[2] = (response.isAvailable ? 0 : 0x80) | (Number(major) & 0x7f);
+    bytes[3] = Number.parseInt(minor, 16);
+    bytes[4] = encodeVersion(response.ipmiVersion);
     bytes[5] = response.additionalSupport;
     bytes.writeUIntLE(response.manufacturerId & 0x0fffff, 6, 3);
     bytes.writeUInt16LE(response.productId, 9);
@@ -42,15 +42,15 @@ export const getDeviceId: Command<void, DeviceId> = {
   },
   decodeResponse(data) {
     requireLength(data, 11, "a Get Device ID response");
-    const minor = data.readUInt8(3);
-    const version = data.readUInt8(4);
+    // Trap: some vendors count on in binary after 09h; as hexadecimal each byte has a text of its own.
+    const minor = data.readUInt8(3).toString(16).padStart(2, "0");
     return {
       deviceId: data.readUInt8(0),
       deviceRevision: data.readUInt8(1) & 0x0f,
       hasSdrs: (data.readUInt8(1) & 0x80) !== 0,
       isAvailable: (data.readUInt8(2) & 0x80) === 0,
-      firmwareRevision: `${data.readUInt8(2) & 0x7f}.${minor >> 4}${minor & 0x0f}`,
-      ipmiVersion: `${version & 0x0f}.${version >> 4}`,
+      firmwareRevision: `${data.readUInt8(2) & 0x7f}.${minor}`,
+      ipmiVersion: decodeVersion(data.readUInt8(4)),
       additionalSupport: data.readUInt8(5),
       manufacturerId: data.readUIntLE(6, 3) & 0x0fffff,
       productId: data.readUInt16LE(9),

@@ -1,7 +1,7 @@
 // Get Device GUID and Get System GUID (IPMI 2.0, 20.8, 22.14), and the ways to write their 16 bytes.
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_REQUEST_DATA, PRIVILEGE_LEVEL } from "./command.ts";
 
 const GUID_BYTES = 16;
 
@@ -11,8 +11,7 @@ function guidCommand(name: string, code: number, privilege: number): Command<voi
     netFn: NET_FN.application,
     code,
     privilege,
-    encodeRequest: () => Buffer.alloc(0),
-    decodeRequest: () => undefined,
+    ...NO_REQUEST_DATA,
     encodeResponse: (guid) => guid,
     decodeResponse(data) {
       requireLength(data, GUID_BYTES, `a ${name} response`);

@@ -1,7 +1,7 @@
 // Get POH Counter: for how long the system has been powered in its life (IPMI 2.0, 28.14).
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_REQUEST_DATA, PRIVILEGE_LEVEL } from "./command.ts";
 
 /** The time is the product of the two. */
 export interface PohCounter {
@@ -14,8 +14,7 @@ export const getPohCounter: Command<void, PohCounter> = {
   netFn: NET_FN.chassis,
   code: 0x0f,
   privilege: PRIVILEGE_LEVEL.user,
-  encodeRequest: () => Buffer.alloc(0),
-  decodeRequest: () => undefined,
+  ...NO_REQUEST_DATA,
   encodeResponse({ minutesPerCount, counts }) {
     const bytes = Buffer.alloc(5);
     bytes[0] = minutesPerCount;

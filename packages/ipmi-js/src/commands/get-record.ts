@@ -6,6 +6,8 @@ import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
 /** Asks for the first record; as the next record's id, that there is none. */
 export const FIRST_RECORD = 0x0000;
 export const LAST_RECORD = 0xffff;
+/** Completion code: there is no such record, or no such sensor or data. */
+export const NOT_PRESENT = 0xcb;
 /** As `byteCount`: all of the record. */
 export const WHOLE_RECORD = 0xff;
 

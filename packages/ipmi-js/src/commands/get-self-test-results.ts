@@ -1,7 +1,7 @@
 // Get Self Test Results (IPMI 2.0, 20.4).
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_REQUEST_DATA, PRIVILEGE_LEVEL } from "./command.ts";
 
 const RESULTS = { 85: "passed", 86: "not-implemented", 87: "devices-failed", 88: "fatal" } as const;
 
@@ -31,8 +31,7 @@ export const getSelfTestResults: Command<void, SelfTestResults> = {
   netFn: NET_FN.application,
   code: 0x04,
   privilege: PRIVILEGE_LEVEL.user,
-  encodeRequest: () => Buffer.alloc(0),
-  decodeRequest: () => undefined,
+  ...NO_REQUEST_DATA,
   encodeResponse: ({ resultCode, detail }) => Buffer.from([resultCode, detail]),
   decodeResponse(data) {
     requireLength(data, 2, "a Get Self Test Results response");

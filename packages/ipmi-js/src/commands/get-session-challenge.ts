@@ -3,6 +3,7 @@ import { NET_FN } from "../wire/message.ts";
 import { MAX_USER_BYTES } from "../wire/rakp.ts";
 import { requireLength } from "../wire/wire-error.ts";
 import type { Command } from "./command.ts";
+import { untilZero } from "./zero-padding.ts";
 
 export interface GetSessionChallengeRequest {
   /** See `AUTHENTICATION_TYPE`. */
@@ -38,9 +39,8 @@ export const getSessionChallenge: Command<GetSessionChallengeRequest, GetSession
   },
   decodeRequest(data) {
     requireLength(data, 1 + MAX_USER_BYTES, "a Get Session Challenge request");
-    const field = data.subarray(1, 1 + MAX_USER_BYTES);
-    const end = field.indexOf(0);
-    return { authenticationType: data.readUInt8(0) & 0x0f, user: end < 0 ? field : field.subarray(0, end) };
+    const user = untilZero(data.subarray(1, 1 + MAX_USER_BYTES));
+    return { authenticationType: data.readUInt8(0) & 0x0f, user };
   },
   encodeResponse({ temporarySessionId, challenge }) {
     const data = Buffer.alloc(20);

@@ -1,7 +1,7 @@
 // Get System Restart Cause (IPMI 2.0, 28.11).
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_REQUEST_DATA, PRIVILEGE_LEVEL } from "./command.ts";
 
 const CAUSES = [
   "unknown",
@@ -33,8 +33,7 @@ export const getSystemRestartCause: Command<void, SystemRestartCause> = {
   netFn: NET_FN.chassis,
   code: 0x07,
   privilege: PRIVILEGE_LEVEL.user,
-  encodeRequest: () => Buffer.alloc(0),
-  decodeRequest: () => undefined,
+  ...NO_REQUEST_DATA,
   encodeResponse: ({ cause, channel }) => Buffer.from([CAUSES.indexOf(cause), channel & 0x0f]),
   decodeResponse(data) {
     requireLength(data, 2, "a Get System Restart Cause response");

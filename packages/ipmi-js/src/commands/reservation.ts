@@ -1,7 +1,7 @@
 // Reserve SEL and Reserve SDR Repository (IPMI 2.0, 31.4, 33.11): the same bytes under two numbers.
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_REQUEST_DATA, PRIVILEGE_LEVEL } from "./command.ts";
 
 /** What shows that nobody changed the log or repository between two commands. */
 export interface Reservation {
@@ -20,8 +20,7 @@ function reserveCommand(name: string, code: number): Command<void, Reservation> 
     netFn: NET_FN.storage,
     code,
     privilege: PRIVILEGE_LEVEL.user,
-    encodeRequest: () => Buffer.alloc(0),
-    decodeRequest: () => undefined,
+    ...NO_REQUEST_DATA,
     encodeResponse({ reservationId }) {
       const bytes = Buffer.alloc(2);
       bytes.writeUInt16LE(reservationId);

@@ -1,7 +1,7 @@
 // Get SEL Time and Set SEL Time (IPMI 2.0, 31.10, 31.11): the clock that stamps events.
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_REQUEST_DATA, NO_RESPONSE_DATA, PRIVILEGE_LEVEL } from "./command.ts";
 
 export interface SelTime {
   /** Seconds since 1970, 32 bits. Most BMCs keep UTC, some local time. */
@@ -13,8 +13,7 @@ export const getSelTime: Command<void, SelTime> = {
   netFn: NET_FN.storage,
   code: 0x48,
   privilege: PRIVILEGE_LEVEL.user,
-  encodeRequest: () => Buffer.alloc(0),
-  decodeRequest: () => undefined,
+  ...NO_REQUEST_DATA,
   encodeResponse: encodeTime,
   decodeResponse: (data) => decodeTime(data, "a Get SEL Time response"),
 };
@@ -26,8 +25,7 @@ export const setSelTime: Command<SelTime, void> = {
   privilege: PRIVILEGE_LEVEL.operator,
   encodeRequest: encodeTime,
   decodeRequest: (data) => decodeTime(data, "a Set SEL Time request"),
-  encodeResponse: () => Buffer.alloc(0),
-  decodeResponse: () => undefined,
+  ...NO_RESPONSE_DATA,
 };
 
 function encodeTime({ seconds }: SelTime): Buffer {

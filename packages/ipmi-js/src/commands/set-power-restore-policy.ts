@@ -2,6 +2,7 @@
 import { NET_FN } from "../wire/message.ts";
 import { requireLength, WireError } from "../wire/wire-error.ts";
 import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { nameOf } from "./name-of.ts";
 
 const POLICIES = { "always-off": 0, previous: 1, "always-on": 2, "no-change": 3 } as const;
 
@@ -26,10 +27,9 @@ export const setPowerRestorePolicy: Command<SetPowerRestorePolicyRequest, Suppor
   decodeRequest(data) {
     requireLength(data, 1, "a Set Power Restore Policy request");
     const number = data.readUInt8(0) & 0x07;
-    for (const [policy, its] of Object.entries(POLICIES)) {
-      if (its === number) return { policy: policy as keyof typeof POLICIES };
-    }
-    throw new WireError(`power restore policy ${number} is not defined`);
+    const policy = nameOf(POLICIES, number);
+    if (policy === undefined) throw new WireError(`power restore policy ${number} is not defined`);
+    return { policy };
   },
   encodeResponse: ({ alwaysOff, previous, alwaysOn }) =>
     Buffer.from([(alwaysOff ? 0x01 : 0) | (previous ? 0x02 : 0) | (alwaysOn ? 0x04 : 0)]),

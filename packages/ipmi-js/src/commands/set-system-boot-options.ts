@@ -1,7 +1,7 @@
 // Set System Boot Options (IPMI 2.0, 28.12).
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_RESPONSE_DATA, PRIVILEGE_LEVEL } from "./command.ts";
 
 export interface SetSystemBootOptionsRequest {
   /** Parameter selector, 7 bits (table 28-14). */
@@ -27,6 +27,5 @@ export const setSystemBootOptions: Command<SetSystemBootOptionsRequest, void> = 
     requireLength(data, 1, "a Set System Boot Options request");
     return { parameter: data.readUInt8(0) & 0x7f, data: data.subarray(1) };
   },
-  encodeResponse: () => Buffer.alloc(0),
-  decodeResponse: () => undefined,
+  ...NO_RESPONSE_DATA,
 };

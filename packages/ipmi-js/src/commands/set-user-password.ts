@@ -1,10 +1,16 @@
 // Set User Password: set, test, enable, disable (IPMI 2.0, 22.30).
 import { NET_FN } from "../wire/message.ts";
 import { requireLength, WireError } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_RESPONSE_DATA, PRIVILEGE_LEVEL } from "./command.ts";
+import { untilZero } from "./zero-padding.ts";
 
 /** Bytes of a password on the wire: 16 is the form of IPMI 1.5, 20 that of 2.0. */
 export type PasswordSize = 16 | 20;
+
+/** The form for a password: 16 bytes where it fits, which IPMI 1.5 can use too, else 20. */
+export function passwordSizeOf(password: Buffer): PasswordSize {
+  return password.length > 16 ? 20 : 16;
+}
 
 /** `disable` and `enable` a user, `set` the password, or `test` whether it is this one. */
 export type SetUserPasswordRequest =
@@ -54,9 +60,7 @@ export const setUserPassword: Command<SetUserPasswordRequest, void> = {
     const size = (data.readUInt8(0) & LONG) === 0 ? 16 : 20;
     requireLength(data, 2 + size, "a Set User Password request with its password");
     if (data.length > 2 + size) throw new WireError(`a password of ${size} bytes is followed by more`);
-    const end = data.indexOf(0, 2);
-    return { userId, operation, size, password: data.subarray(2, end < 0 ? data.length : end) };
+    return { userId, operation, size, password: untilZero(data.subarray(2)) };
   },
-  encodeResponse: () => Buffer.alloc(0),
-  decodeResponse: () => undefined,
+  ...NO_RESPONSE_DATA,
 };

@@ -1,7 +1,7 @@
 // Set and Get User Access (IPMI 2.0, 22.26, 22.27).
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_RESPONSE_DATA, PRIVILEGE_LEVEL } from "./command.ts";
 
 /** Privilege limit of a user who may not use the channel. */
 export const NO_ACCESS = 0x0f;
@@ -63,8 +63,7 @@ export const setUserAccess: Command<SetUserAccessRequest, void> = {
       ...((first & CHANGE_RIGHTS) === 0 ? {} : { rights: readRights(first) }),
     };
   },
-  encodeResponse: () => Buffer.alloc(0),
-  decodeResponse: () => undefined,
+  ...NO_RESPONSE_DATA,
 };
 
 export const getUserAccess: Command<GetUserAccessRequest, UserAccess> = {

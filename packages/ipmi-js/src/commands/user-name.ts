@@ -1,10 +1,9 @@
 // Set and Get User Name (IPMI 2.0, 22.28, 22.29).
 import { NET_FN } from "../wire/message.ts";
+import { MAX_USER_BYTES } from "../wire/rakp.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
-
-/** Most bytes of a user name. */
-export const USER_NAME_BYTES = 16;
+import { type Command, NO_RESPONSE_DATA, PRIVILEGE_LEVEL } from "./command.ts";
+import { untilZero } from "./zero-padding.ts";
 
 export interface SetUserNameRequest {
   readonly userId: number;
@@ -28,11 +27,10 @@ export const setUserName: Command<SetUserNameRequest, void> = {
   privilege: PRIVILEGE_LEVEL.administrator,
   encodeRequest: ({ userId, name }) => Buffer.concat([Buffer.from([userId & 0x3f]), paddedName(name)]),
   decodeRequest(data) {
-    requireLength(data, 1 + USER_NAME_BYTES, "a Set User Name request");
-    return { userId: data.readUInt8(0) & 0x3f, name: unpaddedName(data.subarray(1, 1 + USER_NAME_BYTES)) };
+    requireLength(data, 1 + MAX_USER_BYTES, "a Set User Name request");
+    return { userId: data.readUInt8(0) & 0x3f, name: untilZero(data.subarray(1, 1 + MAX_USER_BYTES)).toString() };
   },
-  encodeResponse: () => Buffer.alloc(0),
-  decodeResponse: () => undefined,
+  ...NO_RESPONSE_DATA,
 };
 
 export const getUserName: Command<GetUserNameRequest, UserName> = {
@@ -47,18 +45,13 @@ export const getUserName: Command<GetUserNameRequest, UserName> = {
   },
   encodeResponse: ({ name }) => paddedName(name),
   decodeResponse(data) {
-    requireLength(data, USER_NAME_BYTES, "a Get User Name response");
-    return { name: unpaddedName(data.subarray(0, USER_NAME_BYTES)) };
+    requireLength(data, MAX_USER_BYTES, "a Get User Name response");
+    return { name: untilZero(data.subarray(0, MAX_USER_BYTES)).toString() };
   },
 };
 
 function paddedName(name: string): Buffer {
-  const bytes = Buffer.alloc(USER_NAME_BYTES);
+  const bytes = Buffer.alloc(MAX_USER_BYTES);
   Buffer.from(name).copy(bytes);
   return bytes;
-}
-
-function unpaddedName(bytes: Buffer): string {
-  const end = bytes.indexOf(0);
-  return bytes.subarray(0, end < 0 ? bytes.length : end).toString();
 }

@@ -1,7 +1,7 @@
 // Reset, Set and Get Watchdog Timer (IPMI 2.0, 27.5 to 27.7).
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
-import { type Command, PRIVILEGE_LEVEL } from "./command.ts";
+import { type Command, NO_REQUEST_DATA, NO_RESPONSE_DATA, PRIVILEGE_LEVEL } from "./command.ts";
 
 const USES = ["unspecified", "bios-frb2", "bios-post", "os-load", "sms-os", "oem"] as const;
 const ACTIONS = ["none", "hard-reset", "power-down", "power-cycle"] as const;
@@ -59,10 +59,8 @@ export const resetWatchdogTimer: Command<void, void> = {
   code: 0x22,
   privilege: PRIVILEGE_LEVEL.operator,
   completionCodes: { [WATCHDOG_NOT_SET]: "the watchdog timer was not set before" },
-  encodeRequest: () => Buffer.alloc(0),
-  decodeRequest: () => undefined,
-  encodeResponse: () => Buffer.alloc(0),
-  decodeResponse: () => undefined,
+  ...NO_REQUEST_DATA,
+  ...NO_RESPONSE_DATA,
 };
 
 export const setWatchdogTimer: Command<SetWatchdogTimerRequest, void> = {
@@ -88,9 +86,8 @@ export const setWatchdogTimer: Command<SetWatchdogTimerRequest, void> = {
       countdownMs: data.readUInt16LE(4) * TICK_MS,
     };
   },
-  encodeResponse: () => Buffer.alloc(0),
   // ipmi_sim adds bytes of its memory: whatever comes is not looked at.
-  decodeResponse: () => undefined,
+  ...NO_RESPONSE_DATA,
 };
 
 export const getWatchdogTimer: Command<void, WatchdogTimer> = {
@@ -98,8 +95,7 @@ export const getWatchdogTimer: Command<void, WatchdogTimer> = {
   netFn: NET_FN.application,
   code: 0x25,
   privilege: PRIVILEGE_LEVEL.user,
-  encodeRequest: () => Buffer.alloc(0),
-  decodeRequest: () => undefined,
+  ...NO_REQUEST_DATA,
   encodeResponse(timer) {
     const flags = (timer.dontLog ? DONT_LOG : 0) | (timer.isRunning ? RUNNING : 0);
     const hasPresent = timer.presentCountdownMs !== undefined;

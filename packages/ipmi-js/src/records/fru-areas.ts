@@ -1,7 +1,7 @@
 // FRU inventory areas: common header, chassis, board, product (Platform Management FRU Information Storage Definition 1.3).
 import { checksum } from "../wire/message.ts";
 import { requireLength, WireError } from "../wire/wire-error.ts";
-import { decodeBcdPlus, decodeLatin1, decodeSixBitAscii, decodeTypeLength } from "./type-length.ts";
+import { decodeText, decodeTypeLength } from "./type-length.ts";
 
 /** Bytes of the common header; areas begin at multiples of it. */
 export const FRU_BLOCK_BYTES = 8;
@@ -164,10 +164,8 @@ function decodeFields(area: Buffer, at: number, isEnglishText: boolean): string[
 }
 
 function fieldText(bytes: Buffer, type: number, isEnglishText: boolean): string {
-  if (type === 0) return bytes.toString("hex");
-  if (type === 1) return decodeBcdPlus(bytes);
-  if (type === 2) return decodeSixBitAscii(bytes);
-  return isEnglishText ? decodeLatin1(bytes) : bytes.subarray(0, bytes.length & ~1).toString("utf16le");
+  if (type === 3 && !isEnglishText) return bytes.toString("utf16le");
+  return decodeText(bytes, type) ?? bytes.toString("hex");
 }
 
 function encodeField(text: string): Buffer {

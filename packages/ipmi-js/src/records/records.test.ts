@@ -94,6 +94,7 @@ describe("sensor data records", () => {
     expect(named("83", "29dca6")).to.equal("IPMI");
     expect(named("43", "12b34c")).to.equal("12-34.");
     expect(named("04", "42004300")).to.equal("BC");
+    expect(named("05", "4200430044")).to.equal("BC");
     expect(named("c5", "424d43")).to.equal("BMC");
     expect(named("c0", "")).to.equal("");
   });

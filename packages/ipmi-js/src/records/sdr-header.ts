@@ -1,6 +1,6 @@
 // What all sensor data records share: header, record types, id strings (IPMI 2.0, 33, 43.15).
 import { requireLength } from "../wire/wire-error.ts";
-import { decodeBcdPlus, decodeLatin1, decodeSixBitAscii, decodeTypeLength } from "./type-length.ts";
+import { decodeText, decodeTypeLength } from "./type-length.ts";
 
 /** Record id, version, record type and the length of what follows. */
 export const SDR_HEADER_BYTES = 5;
@@ -34,14 +34,7 @@ export function decodeIdString(record: Buffer, at: number): string {
   requireLength(record, at + 1, "the id of a sensor data record");
   const { type, length } = decodeTypeLength(record.readUInt8(at), 5);
   const bytes = record.subarray(at + 1, at + 1 + length);
-  if (type === 1) return decodeBcdPlus(bytes).trimEnd();
-  if (type === 2) return decodeSixBitAscii(bytes).trimEnd();
-  if (type === 0)
-    return bytes
-      .subarray(0, bytes.length & ~1)
-      .toString("utf16le")
-      .trimEnd();
-  return decodeLatin1(bytes).trimEnd();
+  return (decodeText(bytes, type) ?? bytes.toString("utf16le")).trimEnd();
 }
 
 /** Type/length byte and at most 16 bytes of Latin 1. */

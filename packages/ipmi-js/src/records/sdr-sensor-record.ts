@@ -35,15 +35,10 @@ export interface SensorShare {
 }
 
 /** What makes a sensor record of ours. */
-export interface SensorFields {
-  readonly recordId: number;
-  readonly sensorNumber: number;
-  readonly entityId: number;
-  readonly entityInstance: number;
-  readonly sensorType: number;
-  readonly eventType: number;
-  readonly name: string;
-}
+export type SensorFields = Pick<
+  SensorRecord,
+  "recordId" | "sensorNumber" | "entityId" | "entityInstance" | "sensorType" | "eventType" | "name"
+>;
 
 /** What a full record has besides. */
 export interface AnalogFields extends SensorFields {

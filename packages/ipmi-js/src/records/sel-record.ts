@@ -9,9 +9,10 @@ export const SEL_RECORD_BYTES = 16;
 const SYSTEM_EVENT = 0x02;
 const FIRST_TIMESTAMPED_OEM = 0xc0;
 const FIRST_PLAIN_OEM = 0xe0;
-/** Smaller times count from the start of the BMC, FFFFFFFFh is none (37.1). */
+/** Smaller times count from the start of the BMC (37.1). */
 const FIRST_REAL_TIME = 0x20000000;
-const NO_TIME = 0xffffffff;
+/** As a time in seconds: none. */
+export const NO_TIME = 0xffffffff;
 
 interface AnySelRecord {
   readonly id: number;
@@ -68,16 +69,10 @@ export interface OemSelRecord extends AnySelRecord {
 export type SelRecord = SystemEventRecord | OemSelRecord;
 
 /** What makes a system event record. */
-export interface SystemEvent {
-  readonly id: number;
-  readonly seconds: number;
-  readonly generatorId: number;
-  readonly sensorType: number;
-  readonly sensorNumber: number;
-  readonly eventType: number;
-  readonly isAssertion: boolean;
-  readonly eventData: Buffer;
-}
+export type SystemEvent = Pick<
+  SystemEventRecord,
+  "id" | "seconds" | "generatorId" | "sensorType" | "sensorNumber" | "eventType" | "isAssertion" | "eventData"
+>;
 
 export function encodeSystemEvent(event: SystemEvent): Buffer {
   const bytes = Buffer.alloc(SEL_RECORD_BYTES);
@@ -105,7 +100,7 @@ export function decodeSelRecord(bytes: Buffer): SelRecord {
   return {
     kind: "oem",
     ...common,
-    timestamp: isTimestamped ? timestamp(raw.readUInt32LE(3)) : undefined,
+    timestamp: isTimestamped ? selTimestamp(raw.readUInt32LE(3)) : undefined,
     manufacturerId: isTimestamped ? raw.readUIntLE(7, 3) : undefined,
     data,
     text: `OEM record ${hexNumber(recordType)}: ${data.toString("hex")}`,
@@ -125,7 +120,7 @@ function decodeSystemEvent(raw: Buffer): Omit<SystemEventRecord, keyof AnySelRec
   const isThreshold = eventType === EVENT_TYPE.threshold;
   return {
     kind: "event",
-    ...timestamp(raw.readUInt32LE(3)),
+    ...selTimestamp(raw.readUInt32LE(3)),
     generatorId: raw.readUInt16LE(7),
     sensorType,
     sensorTypeName: name,
@@ -140,7 +135,8 @@ function decodeSystemEvent(raw: Buffer): Omit<SystemEventRecord, keyof AnySelRec
   };
 }
 
-function timestamp(seconds: number): SelTimestamp {
+/** What a time of the BMC's stands for. */
+export function selTimestamp(seconds: number): SelTimestamp {
   const isReal = seconds >= FIRST_REAL_TIME && seconds !== NO_TIME;
   return { seconds, time: isReal ? new Date(seconds * 1000) : undefined };
 }

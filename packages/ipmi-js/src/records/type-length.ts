@@ -1,4 +1,5 @@
 // Type/length bytes and the text behind them, of FRU areas and of sensor records' ids (FRU definition, 13; IPMI 2.0, 43.15).
+import { untilZero } from "../commands/zero-padding.ts";
 
 /** A field of text or bytes behind a type/length byte. */
 export interface TypeLength {
@@ -34,8 +35,9 @@ export function decodeSixBitAscii(bytes: Buffer): string {
   return text;
 }
 
-/** 8-bit ASCII and Latin 1 up to the first zero byte. */
-export function decodeLatin1(bytes: Buffer): string {
-  const end = bytes.indexOf(0);
-  return bytes.subarray(0, end < 0 ? bytes.length : end).toString("latin1");
+/** The text, Latin 1 up to its first zero byte; undefined for type 0, which is bytes in a FRU and Unicode in a record. */
+export function decodeText(bytes: Buffer, type: number): string | undefined {
+  if (type === 1) return decodeBcdPlus(bytes);
+  if (type === 2) return decodeSixBitAscii(bytes);
+  return type === 0 ? undefined : untilZero(bytes).toString("latin1");
 }

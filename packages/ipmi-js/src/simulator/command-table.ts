@@ -15,6 +15,7 @@ import { CIPHER_SUITES } from "../crypto.ts";
 import type { SimulatedChassis } from "./chassis.ts";
 import type { SimulatorFaults } from "./faults.ts";
 import type { SimulatedManagement } from "./management-commands.ts";
+import { type Outcome, ofCode, orRefusal } from "./outcome.ts";
 import { DEVICE_SUPPORT, type SimulatedRecords } from "./records.ts";
 import { addRecordsCommands } from "./records-commands.ts";
 import type { SessionTable, SimulatedSession } from "./session-table.ts";
@@ -55,20 +56,12 @@ const PIECE = 16;
 const NO_DATA = Buffer.alloc(0);
 const PARAMETER_NOT_SUPPORTED = 0x80;
 
-/** A value to encode, or the completion code of a refusal. */
-export type Outcome<Response> = { readonly response: Response } | { readonly refusal: number };
-
 /** Registers a command: its codecs, whether it is answered outside sessions, and what it does. */
 export type AddCommand = <Request, Response>(
   command: Command<Request, Response>,
   isSessionless: boolean,
   run: (request: Request, session: SimulatedSession | undefined) => Outcome<Response> | Promise<Outcome<Response>>,
 ) => void;
-
-/** The outcome of a command without response data. */
-export function ofCode(code: number): Outcome<void> {
-  return code === 0 ? { response: undefined } : { refusal: code };
-}
 
 /** The commands by network function and number; see {@link commandKey}. */
 export function buildCommandTable(context: CommandContext): ReadonlyMap<number, SimulatedCommand> {
@@ -107,7 +100,7 @@ export function buildCommandTable(context: CommandContext): ReadonlyMap<number, 
   add(setSystemBootOptions, false, async ({ parameter, data }) => ofCode(await chassis.setBootOption(parameter, data)));
   add(getSystemBootOptions, false, ({ parameter }) => {
     const data = chassis.getBootOption(parameter);
-    return data === undefined ? { refusal: PARAMETER_NOT_SUPPORTED } : { response: { parameter, isValid: true, data } };
+    return orRefusal(data && { parameter, isValid: true, data }, PARAMETER_NOT_SUPPORTED);
   });
   addSolCommands(add, context.sol);
   addRecordsCommands(add, context.records);

@@ -30,6 +30,8 @@ export interface SimulatorFaults {
   refusesBootDevice?: boolean;
   /** Boot flags are accepted and forgotten. */
   forgetsBootDevice?: boolean;
+  /** A session that loses Serial over LAN to another's Deactivate Payload is not told, as by ipmi_sim. */
+  takesSolSilently?: boolean;
 }
 
 /** A generator of numbers in [0, 1) from a 32-bit seed (mulberry32). */

@@ -27,8 +27,9 @@ import {
   type WatchdogAction,
 } from "../commands/watchdog-timer.ts";
 import type { SimulatedChassis } from "./chassis.ts";
-import { type AddCommand, type Outcome, ofCode } from "./command-table.ts";
+import type { AddCommand } from "./command-table.ts";
 import { type LanIdentity, SimulatedLan } from "./lan-settings.ts";
+import { ofCode, orRefusal } from "./outcome.ts";
 import { askSatellite } from "./satellite.ts";
 import type { SimulatedUsers } from "./users.ts";
 import { SimulatedWatchdog } from "./watchdog.ts";
@@ -142,7 +143,7 @@ export class SimulatedManagement {
     add(warmReset, false, () => ofCode(0));
     add(sendMessage, false, ({ channel, message }) => {
       const answer = askSatellite(channel, message);
-      return answer === undefined ? { refusal: NAK_ON_WRITE } : { response: { message: answer } };
+      return orRefusal(answer && { message: answer }, NAK_ON_WRITE);
     });
   }
 
@@ -157,7 +158,7 @@ export class SimulatedManagement {
     add(setUserName, false, ({ userId, name }) => ofCode(users.setName(userId, name)));
     add(getUserName, false, ({ userId }) => {
       const name = users.name(userId);
-      return name === undefined ? { refusal: INVALID_DATA_FIELD } : { response: { name } };
+      return orRefusal(name === undefined ? undefined : { name }, INVALID_DATA_FIELD);
     });
     add(setUserPassword, false, (request) => ofCode(users.setPassword(request)));
   }
@@ -185,7 +186,7 @@ export class SimulatedManagement {
     add(getLanConfigurationParameters, false, ({ channel, parameter }) => {
       if (!isLan(channel)) return { refusal: INVALID_DATA_FIELD };
       const data = this.#lan.get(parameter);
-      return data === undefined ? { refusal: LAN_PARAMETER_NOT_SUPPORTED } : { response: { data } };
+      return orRefusal(data && { data }, LAN_PARAMETER_NOT_SUPPORTED);
     });
   }
 
@@ -236,8 +237,4 @@ export class SimulatedManagement {
 
 function isLan(channel: number): boolean {
   return channel === LAN_CHANNEL || channel === PRESENT_CHANNEL;
-}
-
-function orRefusal<Response>(response: Response | undefined, refusal: number): Outcome<Response> {
-  return response === undefined ? { refusal } : { response };
 }

@@ -9,6 +9,7 @@ import {
   getSdr,
   getSelEntry,
   LAST_RECORD,
+  NOT_PRESENT,
 } from "../commands/get-record.ts";
 import { getSdrRepositoryInfo } from "../commands/get-sdr-repository-info.ts";
 import { getSelInfo } from "../commands/get-sel-info.ts";
@@ -16,13 +17,13 @@ import { getSensorReading } from "../commands/get-sensor-reading.ts";
 import { getSensorThresholds } from "../commands/get-sensor-thresholds.ts";
 import { reserveSdrRepository, reserveSel } from "../commands/reservation.ts";
 import { getSelTime, setSelTime } from "../commands/sel-time.ts";
-import type { AddCommand, Outcome } from "./command-table.ts";
+import type { AddCommand } from "./command-table.ts";
+import { type Outcome, ofCode, orRefusal } from "./outcome.ts";
 import type { SimulatedRecords } from "./records.ts";
 import { pieceOf, Reservations } from "./sel.ts";
 
 const PARAMETER_OUT_OF_RANGE = 0xc9;
 const CANNOT_RETURN_SO_MANY = 0xca;
-const NOT_PRESENT = 0xcb;
 const ILLEGAL_FOR_SENSOR = 0xcd;
 /** As many data bytes as real BMCs have room for in a message. */
 const MOST_FRU_BYTES = 128;
@@ -47,7 +48,7 @@ function addSelCommands(add: AddCommand, { sel }: SimulatedRecords): void {
   add(getSelTime, false, () => ({ response: { seconds: sel.seconds } }));
   add(setSelTime, false, ({ seconds }) => {
     sel.seconds = seconds;
-    return { response: undefined };
+    return ofCode(0);
   });
 }
 
@@ -66,10 +67,7 @@ function addSdrCommands(add: AddCommand, records: SimulatedRecords): void {
   }));
   add(reserveSdrRepository, false, () => ({ response: { reservationId: reservations.reserve() } }));
   add(getSdr, false, (request) => sdrPiece(sdrs, request, reservations));
-  add(getSensorReading, false, ({ sensorNumber }) => {
-    const reading = records.reading(sensorNumber);
-    return reading === undefined ? { refusal: NOT_PRESENT } : { response: reading };
-  });
+  add(getSensorReading, false, ({ sensorNumber }) => orRefusal(records.reading(sensorNumber), NOT_PRESENT));
   add(getSensorThresholds, false, ({ sensorNumber }) => {
     const thresholds = records.thresholds(sensorNumber);
     if (thresholds !== undefined) return { response: thresholds };

@@ -4,18 +4,18 @@ import {
   type GetRecordRequest,
   type GetRecordResponse,
   LAST_RECORD,
+  NOT_PRESENT,
   WHOLE_RECORD,
 } from "../commands/get-record.ts";
 import type { SelInfo } from "../commands/get-sel-info.ts";
+import { RESERVATION_LOST } from "../commands/reservation.ts";
 import { SEL_RECORD_BYTES } from "../records/sel-record.ts";
-import type { Outcome } from "./command-table.ts";
+import type { Outcome } from "./outcome.ts";
 
 const CAPACITY = 512;
 const NEVER = 0xffffffff;
 const OUT_OF_SPACE = 0xc4;
-const RESERVATION_LOST = 0xc5;
 const PARAMETER_OUT_OF_RANGE = 0xc9;
-const NOT_PRESENT = 0xcb;
 const FIRST_OEM_WITHOUT_TIME = 0xe0;
 
 /** A reservation: what was reserved has not changed as long as its id is the last one given out and still good. */

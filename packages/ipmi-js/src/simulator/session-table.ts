@@ -14,8 +14,6 @@ export interface SimulatedSession {
   transcript: RakpTranscript | undefined;
   /** Known after RAKP 3 or Activate Session: the session is active. */
   packets: SessionPackets | undefined;
-  /** Whether a command has come since. */
-  isUsed: boolean;
   /** Check value of RAKP 3 that made it active, to recognise the same message again. */
   acceptedCheckValue: Buffer | undefined;
   /** Highest privilege the session may get, and the one it has. */
@@ -63,7 +61,6 @@ export class SessionTable {
       suite,
       transcript: undefined,
       packets: undefined,
-      isUsed: false,
       acceptedCheckValue: undefined,
       maximumPrivilege,
       privilege: 0,

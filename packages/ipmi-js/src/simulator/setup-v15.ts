@@ -17,9 +17,10 @@ import { PacketsV15 } from "../session-packets.ts";
 import { decodeMessage, encodeMessage, responseTo } from "../wire/message.ts";
 import { AUTHENTICATION_TYPE, checkPacketV15, encodePacketV15, type ReceivedPacketV15 } from "../wire/session-v15.ts";
 import { WireError } from "../wire/wire-error.ts";
-import type { SimulatedAccount } from "./account.ts";
 import type { SimulatorFaults } from "./faults.ts";
+import type { Outcome } from "./outcome.ts";
 import type { SessionTable } from "./session-table.ts";
+import type { SimulatedUsers } from "./users.ts";
 
 interface Challenge {
   readonly authenticationType: number;
@@ -37,7 +38,7 @@ const SEQUENCE_LIMIT = 0x7fffffff;
 
 /** Answers the two commands of the setup. */
 export class SessionSetupV15 {
-  readonly #account: SimulatedAccount;
+  readonly #users: SimulatedUsers;
   readonly #authenticationTypes: readonly number[];
   readonly #table: SessionTable;
   readonly #faults: SimulatorFaults;
@@ -45,12 +46,12 @@ export class SessionSetupV15 {
 
   /** `authenticationTypes` are numbers; none if the BMC has no IPMI 1.5 sessions. */
   constructor(
-    account: SimulatedAccount,
+    users: SimulatedUsers,
     authenticationTypes: readonly number[],
     table: SessionTable,
     faults: SimulatorFaults,
   ) {
-    this.#account = account;
+    this.#users = users;
     this.#authenticationTypes = authenticationTypes;
     this.#table = table;
     this.#faults = faults;
@@ -62,12 +63,9 @@ export class SessionSetupV15 {
   }
 
   /** Get Session Challenge. */
-  challenge(
-    request: GetSessionChallengeRequest,
-  ): { readonly response: GetSessionChallengeResponse } | { readonly refusal: number } {
-    const { authenticationType, user } = request;
+  challenge({ authenticationType, user }: GetSessionChallengeRequest): Outcome<GetSessionChallengeResponse> {
     if (!this.#authenticationTypes.includes(authenticationType)) return { refusal: INVALID_DATA_FIELD };
-    if (!isEqualInConstantTime(user, this.#account.name)) return { refusal: INVALID_USER_NAME };
+    if (!isEqualInConstantTime(user, this.#users.login.name)) return { refusal: INVALID_USER_NAME };
     const [oldest] = this.#challenges.keys();
     if (this.#challenges.size >= MAX_CHALLENGES && oldest !== undefined) this.#challenges.delete(oldest);
     const temporarySessionId = this.#table.freeId((id) => this.#challenges.has(id));
@@ -81,7 +79,8 @@ export class SessionSetupV15 {
     const challenge = this.#challenges.get(packet.sessionId);
     if (challenge === undefined) return undefined;
     // A wrong password is not told: the packet is dropped, as by most BMCs.
-    checkPacketV15(packet, challenge.authenticationType, this.#account.v15Password);
+    const { v15Password } = this.#users.login;
+    checkPacketV15(packet, challenge.authenticationType, v15Password);
     if (challenge.accepted?.request.equals(packet.payload)) return challenge.accepted.answer;
     const message = decodeMessage(packet.payload);
     if (message.netFn !== activateSession.netFn || message.command !== activateSession.code)
@@ -91,7 +90,7 @@ export class SessionSetupV15 {
       typeof outcome === "number" ? [outcome, Buffer.alloc(0)] : [0, activateSession.encodeResponse(outcome)];
     const payload = encodeMessage(responseTo(message, completionCode, data));
     const { authenticationType, sessionId } = packet;
-    const answer = encodePacketV15({ authenticationType, sequence: 0, sessionId, payload }, this.#account.v15Password);
+    const answer = encodePacketV15({ authenticationType, sequence: 0, sessionId, payload }, v15Password);
     if (completionCode === 0) challenge.accepted = { request: Buffer.from(packet.payload), answer };
     return answer;
   }
@@ -102,7 +101,8 @@ export class SessionSetupV15 {
     if (!isEqualInConstantTime(request.challenge, challenge.challenge)) return INVALID_DATA_FIELD;
     if (request.initialOutboundSequence === 0) return ACTIVATE_SESSION_CODE.sequenceOutOfRange;
     const { maximumPrivilege } = request;
-    const isAllowed = maximumPrivilege >= PRIVILEGE_LEVEL.callback && maximumPrivilege <= this.#account.privilege;
+    const { v15Password, privilege } = this.#users.login;
+    const isAllowed = maximumPrivilege >= PRIVILEGE_LEVEL.callback && maximumPrivilege <= privilege;
     if (!isAllowed) return ACTIVATE_SESSION_CODE.privilegeExceedsLimit;
     const session = this.#table.open(0, NO_SUITE, maximumPrivilege);
     if (session === undefined) return ACTIVATE_SESSION_CODE.noSlot;
@@ -114,7 +114,7 @@ export class SessionSetupV15 {
     session.packets = new PacketsV15({
       sessionId,
       authenticationType,
-      password: this.#account.v15Password,
+      password: v15Password,
       firstSent: request.initialOutboundSequence,
       firstReceived: initialInboundSequence,
     });

@@ -1,29 +1,28 @@
 // The BMC's side of session setup: Open Session, RAKP 1 to 4 (IPMI 2.0, 13.17 to 13.23).
-import { randomBytes } from "node:crypto";
 import { PRIVILEGE_LEVEL } from "../commands/command.ts";
 import {
   CIPHER_SUITES,
   type CipherSuite,
   isEqualInConstantTime,
-  keyFromKg,
   rakp2CheckValue,
   rakp3CheckValue,
   rakp4CheckValue,
   sessionIntegrityKey,
   sessionKeys,
 } from "../crypto.ts";
+import { randomBlock } from "../random-block.ts";
 import { RmcpPlusPackets } from "../session-packets.ts";
 import { decodeOpenSessionRequest, encodeOpenSessionResponse, type OpenSessionRequest } from "../wire/open-session.ts";
 import { decodeRakp1, decodeRakp3, encodeRakp2, encodeRakp4, NAME_ONLY_LOOKUP } from "../wire/rakp.ts";
 import { PAYLOAD_TYPE } from "../wire/session-v20.ts";
-import type { SimulatedAccount } from "./account.ts";
 import type { SimulatorFaults } from "./faults.ts";
 import type { SessionTable } from "./session-table.ts";
+import type { SimulatedUsers } from "./users.ts";
 
 /** What the setup knows of its BMC. */
 export interface SetupIdentity {
-  readonly account: SimulatedAccount;
-  readonly kg: string | Buffer | undefined;
+  readonly users: SimulatedUsers;
+  readonly kg: Buffer | undefined;
   readonly guid: Buffer;
   readonly cipherSuites: readonly number[];
 }
@@ -51,19 +50,16 @@ export class SessionSetup {
   readonly #identity: SetupIdentity;
   readonly #faults: SimulatorFaults;
   readonly #table: SessionTable;
-  readonly #kg: Buffer | undefined;
 
   constructor(identity: SetupIdentity, table: SessionTable, faults: SimulatorFaults) {
     this.#identity = identity;
     this.#faults = faults;
     this.#table = table;
-    const kg = identity.kg === undefined ? undefined : keyFromKg(identity.kg);
-    this.#kg = kg?.some((byte) => byte !== 0) ? kg : undefined;
   }
 
   /** Whether sessions need a K_g besides the password. */
   get hasKg(): boolean {
-    return this.#kg !== undefined;
+    return this.#identity.kg !== undefined;
   }
 
   /** The answer to a setup message, or undefined if it deserves none. */
@@ -88,7 +84,7 @@ export class SessionSetup {
     if (suite === undefined && this.#faults.ignoresUnknownSuites) return undefined;
     if (suite === undefined) return refuse(STATUS.noMatchingSuite);
     const limit = request.maximumPrivilege === 0 ? PRIVILEGE_LEVEL.administrator : request.maximumPrivilege;
-    const maximumPrivilege = Math.min(limit, this.#identity.account.privilege);
+    const maximumPrivilege = Math.min(limit, this.#identity.users.login.privilege);
     const session =
       this.#table.findHalfOpen(consoleSessionId, suite) ?? this.#table.open(consoleSessionId, suite, maximumPrivilege);
     if (session === undefined) return refuse(STATUS.noFreeSession);
@@ -115,7 +111,7 @@ export class SessionSetup {
     const session = this.#table.get(bmcSessionId);
     if (session === undefined || session.packets !== undefined) return undefined;
     const { consoleSessionId, suite } = session;
-    const { account, guid } = this.#identity;
+    const { users, guid } = this.#identity;
     const refuse = (status: number): Buffer => {
       this.#table.delete(bmcSessionId);
       return encodeRakp2({ tag, status, consoleSessionId, bmcRandom: EMPTY, guid: EMPTY, checkValue: EMPTY });
@@ -125,16 +121,17 @@ export class SessionSetup {
     if (privilege < PRIVILEGE_LEVEL.callback || privilege > PRIVILEGE_LEVEL.administrator)
       return refuse(STATUS.invalidRole);
     // Looked up by name and privilege together, a user is only found at the privilege he has (13.20).
-    const isFound = (role & NAME_ONLY_LOOKUP) !== 0 || privilege === account.privilege;
-    if (!isFound || !isEqualInConstantTime(user, account.name)) return refuse(STATUS.unauthorizedName);
-    if (privilege > account.privilege) return refuse(STATUS.unauthorizedRole);
+    const { login } = users;
+    const isFound = (role & NAME_ONLY_LOOKUP) !== 0 || privilege === login.privilege;
+    if (!isFound || !isEqualInConstantTime(user, login.name)) return refuse(STATUS.unauthorizedName);
+    if (privilege > login.privilege) return refuse(STATUS.unauthorizedRole);
     // A RAKP 1 sent again gets the same random number: the console may have used the answer to the first copy.
     const isAgain = session.transcript?.consoleRandom.equals(consoleRandom) && !this.#faults.newRandomForRetries;
-    const bmcRandom = isAgain ? (session.transcript?.bmcRandom ?? randomBytes(16)) : randomBytes(16);
+    const bmcRandom = (isAgain ? session.transcript?.bmcRandom : undefined) ?? randomBlock();
     const copies = { consoleRandom: Buffer.from(consoleRandom), user: Buffer.from(user) };
     session.transcript = { consoleSessionId, bmcSessionId, bmcRandom, guid, role, ...copies };
     session.maximumPrivilege = Math.min(session.maximumPrivilege, privilege);
-    const checkValue = rakp2CheckValue(suite, account.userKey, session.transcript);
+    const checkValue = rakp2CheckValue(suite, login.userKey, session.transcript);
     return encodeRakp2({ tag, status: 0, consoleSessionId, bmcRandom, guid, checkValue });
   }
 
@@ -143,7 +140,8 @@ export class SessionSetup {
     const session = this.#table.get(bmcSessionId);
     if (session?.transcript === undefined) return undefined;
     const { transcript, consoleSessionId, suite } = session;
-    const { userKey } = this.#identity.account;
+    const { kg, users } = this.#identity;
+    const { userKey } = users.login;
     const refuse = (refusal: number): Buffer => {
       this.#table.delete(bmcSessionId);
       return encodeRakp4({ tag, status: refusal, consoleSessionId, checkValue: EMPTY });
@@ -158,7 +156,7 @@ export class SessionSetup {
     if (this.#faults.rakp4Status !== undefined) return refuse(this.#faults.rakp4Status);
     const isKnown = isAgain || isEqualInConstantTime(rakp3CheckValue(suite, userKey, transcript), checkValue);
     if (!isKnown) return refuse(STATUS.invalidIntegrityCheckValue);
-    const sik = sessionIntegrityKey(suite, this.#kg ?? userKey, transcript);
+    const sik = sessionIntegrityKey(suite, kg ?? userKey, transcript);
     if (!isAgain) {
       session.packets = new RmcpPlusPackets(consoleSessionId, bmcSessionId, sessionKeys(suite, sik, userKey));
       session.acceptedCheckValue = Buffer.from(checkValue);

@@ -2,11 +2,13 @@
 
 import { createHash } from "node:crypto";
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { once } from "node:events";
 import { isIPv6 } from "node:net";
 import { bmcName } from "../bmc-name.ts";
-import { PRIVILEGE_LEVEL, type PrivilegeLevel } from "../commands/command.ts";
+import type { PrivilegeLevel } from "../commands/command.ts";
+import { passwordSizeOf } from "../commands/set-user-password.ts";
 import { IpmiError } from "../errors.ts";
-import { resolveOptions } from "../options.ts";
+import { type ResolvedOptions, resolveOptions } from "../options.ts";
 import { decodeMessage, encodeMessage, type IpmiMessage, responseTo } from "../wire/message.ts";
 import { decodePresencePing, decodeRmcp, encodePresencePong, encodeRmcp, RMCP_CLASS } from "../wire/rmcp.ts";
 import {
@@ -19,7 +21,6 @@ import {
 } from "../wire/session-v15.ts";
 import { decodePacket, encodePlainPacket, PAYLOAD_TYPE } from "../wire/session-v20.ts";
 import { WireError } from "../wire/wire-error.ts";
-import { SimulatedAccount } from "./account.ts";
 import { SimulatedChassis, type SimulatorHandlers } from "./chassis.ts";
 import { buildCommandTable, commandKey, type SimulatedCommand } from "./command-table.ts";
 import type { SimulatorContent } from "./content.ts";
@@ -30,7 +31,7 @@ import { SessionTable, type SimulatedSession } from "./session-table.ts";
 import { SessionSetup } from "./setup.ts";
 import { SessionSetupV15 } from "./setup-v15.ts";
 import { type SimulatedSerial, SimulatedSol } from "./sol.ts";
-import { SimulatedUsers } from "./users.ts";
+import { LOGIN_SLOT, SimulatedUsers } from "./users.ts";
 
 /** Options of {@link BmcSimulator.listen}. */
 export interface BmcSimulatorOptions {
@@ -104,7 +105,7 @@ export class BmcSimulator {
   readonly #chassis: SimulatedChassis;
   readonly #sessions: SessionTable;
   readonly #management: SimulatedManagement;
-  readonly #account: SimulatedAccount;
+  readonly #users: SimulatedUsers;
   readonly #setup: SessionSetup;
   readonly #setupV15: SessionSetupV15;
   readonly #supportsV20: boolean;
@@ -117,7 +118,12 @@ export class BmcSimulator {
   #silentUntilMs = 0;
   #closing: Promise<void> | undefined;
 
-  private constructor(socket: Socket, options: BmcSimulatorOptions, records: SimulatedRecords) {
+  private constructor(
+    socket: Socket,
+    options: BmcSimulatorOptions,
+    { privilege, kg }: ResolvedOptions,
+    records: SimulatedRecords,
+  ) {
     this.#socket = socket;
     this.records = records;
     this.address = options.address;
@@ -128,21 +134,15 @@ export class BmcSimulator {
     this.#sessions = new SessionTable(options.maxSessions ?? 4, options.sessionIdleMs ?? 60_000);
     const cipherSuites = options.cipherSuites ?? [3, 17];
     const guid = guidBytes(options, this.port);
-    const { user, password } = options;
-    const login = { user, password, privilege: PRIVILEGE_LEVEL[options.privilege ?? "administrator"] };
-    const account = new SimulatedAccount(login);
-    this.#account = account;
+    this.#users = new SimulatedUsers(options.user, options.password, privilege);
     const v15Names = options.protocol15 ? (options.v15Authentication ?? ["md5"]) : [];
     const v15Types = v15Names.map((name) => AUTHENTICATION_TYPE[name]);
-    this.#setup = new SessionSetup({ account, kg: options.kg, guid, cipherSuites }, this.#sessions, this.faults);
-    this.#setupV15 = new SessionSetupV15(account, v15Types, this.#sessions, this.faults);
+    this.#setup = new SessionSetup({ users: this.#users, kg, guid, cipherSuites }, this.#sessions, this.faults);
+    this.#setupV15 = new SessionSetupV15(this.#users, v15Types, this.#sessions, this.faults);
     this.#supportsV20 = options.protocol20 ?? true;
-    // A user nobody can log in as: no console may send a name of more than 16 bytes.
-    const nobody = { user: "-".repeat(17), password: "", privilege: 0 };
-    const users = new SimulatedUsers(login, (changed = nobody) => account.setLogin(changed));
     this.#management = new SimulatedManagement({
       chassis: this.#chassis,
-      users,
+      users: this.#users,
       address: this.address,
       guid,
       cipherSuites,
@@ -154,6 +154,7 @@ export class BmcSimulator {
     });
     this.#sol = new SimulatedSol(options.serial, {
       port: this.port,
+      faults: this.faults,
       isAlive: (session) => this.#sessions.get(session.bmcSessionId) === session,
       send: (session, payload) => {
         const to = this.#consoles.get(session);
@@ -179,22 +180,25 @@ export class BmcSimulator {
 
   /** Starts a BMC. `InvalidArgument` for a user or password IPMI does not allow, and for an address that cannot be had. */
   static async listen(options: BmcSimulatorOptions): Promise<BmcSimulator> {
-    resolveOptions({ ...options, port: options.port || 1, allowCipherZero: true });
+    const resolved = resolveOptions({ ...options, port: options.port || 1, allowCipherZero: true });
     const records = new SimulatedRecords(options.content ?? {}, options.address);
     const socket = createSocket(isIPv6(options.address) ? "udp6" : "udp4");
-    await new Promise<void>((resolve, reject) => {
-      socket.once("error", reject);
-      socket.bind(options.port ?? 0, options.address, () => {
-        socket.off("error", reject);
-        resolve();
-      });
-    }).catch((cause: Error) => {
+    try {
+      socket.bind(options.port ?? 0, options.address);
+      await once(socket, "listening");
+    } catch (cause) {
       socket.close();
       const { address } = options;
-      const text = `a simulated BMC cannot listen on ${bmcName(address, options.port ?? 0)}: ${cause.message}`;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      const text = `a simulated BMC cannot listen on ${bmcName(address, options.port ?? 0)}: ${why}`;
       throw new IpmiError("InvalidArgument", text, { address, operation: "listen", cause });
-    });
-    return new BmcSimulator(socket, options, records);
+    }
+    try {
+      return new BmcSimulator(socket, options, resolved, records);
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
   }
 
   /** Active sessions now. */
@@ -202,13 +206,20 @@ export class BmcSimulator {
     return this.#sessions.activeCount;
   }
 
-  /** Changes the name and the password that log in, as Set User Name and Set User Password do; open sessions stay. */
+  /**
+   * Changes the name and the password that log in, as Set User Name and Set User Password do; open sessions stay. A name that another
+   * user has is `InvalidArgument`.
+   */
   setUserName(name: string): void {
-    this.#account.setUserName(name);
+    if (this.#users.setName(LOGIN_SLOT, name) === 0) return;
+    const text = `another user of the simulated BMC is called "${name}"`;
+    throw new IpmiError("InvalidArgument", text, { address: this.address, operation: "set the user's name" });
   }
 
   setPassword(password: string): void {
-    this.#account.setPassword(password);
+    const bytes = Buffer.from(password);
+    const size = passwordSizeOf(bytes);
+    this.#users.setPassword({ userId: LOGIN_SLOT, operation: "set", password: bytes, size });
   }
 
   /** Stops: the port is free and no callback runs any more when it resolves. */
@@ -279,8 +290,7 @@ export class BmcSimulator {
     const session = this.#sessions.get(sessionId);
     const packet = session?.packets?.open(body);
     if (session === undefined || packet === undefined) throw new WireError("there is no such session");
-    if (!session.isUsed) this.counters.sessionsOpened += 1;
-    session.isUsed = true;
+    if (!this.#consoles.has(session)) this.counters.sessionsOpened += 1;
     session.usedAtMs = performance.now();
     this.#consoles.set(session, from);
     if (packet.payloadType === PAYLOAD_TYPE.serialOverLan) return this.#sol.receive(session, packet.payload);

@@ -21,7 +21,8 @@ import {
   solAcknowledgement,
 } from "../wire/sol.ts";
 import { WireError } from "../wire/wire-error.ts";
-import type { Outcome } from "./command-table.ts";
+import type { SimulatorFaults } from "./faults.ts";
+import type { Outcome } from "./outcome.ts";
 import type { SimulatedSession } from "./session-table.ts";
 
 /** The machine's serial line: its characters are read, ours written. */
@@ -38,6 +39,7 @@ export interface SimulatedSerial {
 /** What the simulator lends to its SOL. */
 export interface SolHost {
   readonly port: number;
+  readonly faults: SimulatorFaults;
   send(session: SimulatedSession, payload: Buffer): void;
   /** False when the session has ended, by itself or another's hand. */
   isAlive(session: SimulatedSession): boolean;
@@ -86,6 +88,12 @@ export class SimulatedSol {
     return this.#activeOwner() === undefined ? [] : [INSTANCE];
   }
 
+  /** The BMC's id of the session that has the instance; 0: none has. */
+  sessionIdOf(payloadType: number, instance: number): number {
+    const isOurs = payloadType === PAYLOAD_TYPE.serialOverLan && instance === INSTANCE;
+    return (isOurs && this.#activeOwner()?.bmcSessionId) || 0;
+  }
+
   activate(session: SimulatedSession, request: ActivatePayloadRequest): Outcome<ActivatePayloadResponse> {
     const { algorithms } = session.suite;
     if (this.#serial === undefined) return { refusal: PAYLOAD_TYPE_DISABLED };
@@ -103,12 +111,12 @@ export class SimulatedSol {
     return { response: { ...sizes, port } };
   }
 
-  /** Any session may end the payload; the one that had it is told. */
+  /** Any session may end the payload; the one that had it is told, but for a fault. */
   deactivate(session: SimulatedSession | undefined): Outcome<void> {
     const owner = this.#activeOwner();
     if (owner === undefined) return { refusal: PAYLOAD_ALREADY_DEACTIVATED };
-    if (owner !== session) {
-      this.#send({ ...solAcknowledgement(0, 0), flags: SOL_STATUS.deactivated });
+    if (owner !== session && this.#host.faults.takesSolSilently !== true) {
+      this.#send(solAcknowledgement(0, 0, SOL_STATUS.deactivated));
     }
     this.#release();
     return { response: undefined };

@@ -3,6 +3,7 @@ import { PRIVILEGE_LEVEL } from "../commands/command.ts";
 import {
   PASSWORD_TEST_FAILED,
   type PasswordSize,
+  passwordSizeOf,
   type SetUserPasswordRequest,
   WRONG_PASSWORD_SIZE,
 } from "../commands/set-user-password.ts";
@@ -12,12 +13,19 @@ import {
   type UserAccess,
   type UserAccessRights,
 } from "../commands/user-access.ts";
-import { isEqualInConstantTime } from "../crypto.ts";
+import { isEqualInConstantTime, keyFromSecret } from "../crypto.ts";
+import { MAX_USER_BYTES } from "../wire/rakp.ts";
+import { MAX_V15_PASSWORD_BYTES } from "../wire/session-v15.ts";
 
-/** The user a simulator was made with. */
-export interface ConfiguredUser {
-  readonly user: string;
-  readonly password: string;
+/** What a console must know to log in. */
+export interface Login {
+  /** Without the zeroes that fill its field. */
+  readonly name: Buffer;
+  /** K_uid: the password, 20 bytes filled with zeroes. */
+  readonly userKey: Buffer;
+  /** What IPMI 1.5 authenticates with: the first 16 bytes of the password. */
+  readonly v15Password: Buffer;
+  /** Highest privilege of the user; 0 if nobody can log in. */
   readonly privilege: number;
 }
 
@@ -30,13 +38,15 @@ interface Slot {
   rights: UserAccessRights;
 }
 
-/** The slot of the configured user; slot 1 is the user without a name, which cannot be had. */
-const CONFIGURED_SLOT = 2;
+/** The slot of the user who logs in; slot 1 is the user without a name, which cannot be had. */
+export const LOGIN_SLOT = 2;
 const SLOTS = 10;
 const INVALID_DATA_FIELD = 0xcc;
+/** No console may send a name of so many bytes. */
+const NOBODY = "-".repeat(MAX_USER_BYTES + 1);
 const NO_RIGHTS = { isRestrictedToCallback: false, hasLinkAuthentication: false, hasIpmiMessaging: false };
 
-/** Answers with completion codes. `changed` is told when the configured user logs in otherwise from now on. */
+/** Answers with completion codes. */
 export class SimulatedUsers {
   readonly #slots: Slot[] = Array.from({ length: SLOTS }, () => ({
     name: "",
@@ -46,18 +56,27 @@ export class SimulatedUsers {
     privilegeLimit: NO_ACCESS,
     rights: NO_RIGHTS,
   }));
-  readonly #changed: (user: ConfiguredUser | undefined) => void;
 
-  constructor({ user, password, privilege }: ConfiguredUser, changed: (user: ConfiguredUser | undefined) => void) {
-    this.#changed = changed;
-    this.#slots[CONFIGURED_SLOT - 1] = {
+  constructor(user: string, password: string, privilege: number) {
+    const bytes = Buffer.from(password);
+    this.#slots[LOGIN_SLOT - 1] = {
       name: user,
-      password: Buffer.from(password),
-      size: Buffer.byteLength(password) > 16 ? 20 : 16,
+      password: bytes,
+      size: passwordSizeOf(bytes),
       isEnabled: true,
       privilegeLimit: privilege,
       rights: { ...NO_RIGHTS, hasIpmiMessaging: true },
     };
+  }
+
+  /** The login of session setup as it is now. Sessions that are open stay so when it changes. */
+  get login(): Login {
+    const slot = this.#slots[LOGIN_SLOT - 1];
+    const canLogIn = slot?.isEnabled && slot.rights.hasIpmiMessaging && slot.privilegeLimit !== NO_ACCESS;
+    const { name, password, privilegeLimit } = canLogIn ? slot : { name: NOBODY, password: "", privilegeLimit: 0 };
+    const userKey = keyFromSecret(password);
+    const v15Password = userKey.subarray(0, MAX_V15_PASSWORD_BYTES);
+    return { name: Buffer.from(name), userKey, v15Password, privilege: privilegeLimit };
   }
 
   access(userId: number): UserAccess | undefined {
@@ -113,15 +132,6 @@ export class SimulatedUsers {
 
   #change(userId: number, change: (slot: Slot) => number): number {
     const slot = this.#slots[userId - 1];
-    if (slot === undefined) return INVALID_DATA_FIELD;
-    const code = change(slot);
-    if (userId === CONFIGURED_SLOT && code === 0) this.#changed(loginOf(slot));
-    return code;
+    return slot === undefined ? INVALID_DATA_FIELD : change(slot);
   }
-}
-
-/** Undefined if nobody can log in with the slot. */
-function loginOf(slot: Slot): ConfiguredUser | undefined {
-  if (!slot.isEnabled || !slot.rights.hasIpmiMessaging || slot.privilegeLimit === NO_ACCESS) return undefined;
-  return { user: slot.name, password: slot.password.toString(), privilege: slot.privilegeLimit };
 }

@@ -12,8 +12,16 @@ import { SolSender } from "./sol-sender.ts";
 export type SerialConsoleEvent =
   /** Open again after a `disconnected`; what the machine wrote in between is lost, unless the BMC kept it. */
   | { readonly kind: "reconnected" }
-  /** `uncertainBytes` characters of ours were under way: the machine has them or not; they are not sent again. */
-  | { readonly kind: "disconnected"; readonly error: IpmiError; readonly uncertainBytes: number }
+  /**
+   * `uncertainBytes` characters of ours were under way: the machine has them or not; they are not sent again. `isTaken`: another
+   * party has the console, as far as the BMC tells.
+   */
+  | {
+      readonly kind: "disconnected";
+      readonly error: IpmiError;
+      readonly uncertainBytes: number;
+      readonly isTaken: boolean;
+    }
   /** The BMC cannot move characters (the machine is off, or resets), or can again. */
   | { readonly kind: "transfer-unavailable" }
   | { readonly kind: "transfer-available" }
@@ -37,7 +45,7 @@ export interface SerialConsoleOptions extends OpenSessionOptions {
   readonly takeOver?: boolean;
   /** Time until characters are sent again, in milliseconds. Default: the BMC's SOL retry interval. */
   readonly retryIntervalMs?: number;
-  /** Between two commands that keep the session from expiring, in milliseconds. Default 20000. */
+  /** Between two commands that keep the session from expiring and ask whose the console is, in milliseconds. Default 20000. */
   readonly keepAliveMs?: number;
   /** Output held for the reader, at least 1024; a BMC is not acknowledged above it. Default 262144. */
   readonly maxBufferedBytes?: number;
@@ -173,16 +181,17 @@ export class SerialConsole {
       await connection.abandon();
       const uncertainBytes = this.#sender.restart();
       this.#progress(end.error);
-      this.#options.onEvent?.({ kind: "disconnected", error: end.error, uncertainBytes });
+      const { error, holder } = end;
+      this.#options.onEvent?.({ kind: "disconnected", error, uncertainBytes, isTaken: holder === "another" });
       connection = await this.#reconnect(end);
     }
   }
 
-  async #reconnect({ error, isTaken }: SolEnd): Promise<SolConnection | undefined> {
+  async #reconnect({ error, holder }: SolEnd): Promise<SolConnection | undefined> {
     const { firstMs = 1000, maxMs = 30_000, deadlineMs = 300_000 } = this.#options.reconnect ?? {};
     const budget = startBudget(deadlineMs, this.#stop.signal);
     // Whoever took the console from us keeps it: two that take over would do so for ever.
-    const takeOver = (this.#options.takeOver ?? false) && !isTaken;
+    const takeOver = (this.#options.takeOver ?? false) && holder === "unknown";
     let last = error;
     for (let waitMs = firstMs; remainingMs(budget) > 0; waitMs = Math.min(maxMs, waitMs * 2)) {
       await pause(waitMs, budget);

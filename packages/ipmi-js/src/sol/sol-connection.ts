@@ -1,9 +1,8 @@
 // One SOL activation: a session of its own, Activate Payload, keep-alive, Deactivate Payload (IPMI 2.0, 24.1, 24.2).
-import { type Budget, pause, remainingMs } from "../budget.ts";
+import { type Budget, pause, remainingMs, startBudget } from "../budget.ts";
 import { activatePayload, PAYLOAD_ALREADY_ACTIVE } from "../commands/activate-payload.ts";
 import { PRESENT_CHANNEL } from "../commands/command.ts";
 import { deactivatePayload } from "../commands/deactivate-payload.ts";
-import { getDeviceId } from "../commands/get-device-id.ts";
 import { getSolConfiguration } from "../commands/get-sol-configuration.ts";
 import { decodeSolRetry, SOL_PARAMETER } from "../commands/sol-configuration.ts";
 import { CIPHER_SUITES } from "../crypto.ts";
@@ -12,11 +11,13 @@ import { abortedError } from "../exchange.ts";
 import { openResolvedSession } from "../open-session.ts";
 import type { ResolvedOptions } from "../options.ts";
 import type { CommandOptions, IpmiSession } from "../session.ts";
+import { unlessRefused } from "../walk.ts";
 import { PAYLOAD_TYPE } from "../wire/session-v20.ts";
 import { SOL_STATUS } from "../wire/sol.ts";
 import { WireError } from "../wire/wire-error.ts";
 import { charactersOf, SolLink } from "./sol-link.ts";
 import type { SolSender } from "./sol-sender.ts";
+import { SolWatch } from "./sol-watch.ts";
 
 /** How one activation is made. */
 export interface SolConnectionOptions {
@@ -32,10 +33,11 @@ export interface SolConnectionOptions {
   onStatus(flags: number): void;
 }
 
-/** Why an activation ended: `isTaken` if the BMC said so itself, which it does when another party takes the console. */
+/** Why an activation ended, and who has the console now, as far as one can know. */
 export interface SolEnd {
   readonly error: IpmiError;
-  readonly isTaken: boolean;
+  /** A BMC that says by itself that it has deactivated SOL does so when another party takes it. */
+  readonly holder: "another" | "nobody" | "unknown";
 }
 
 const SOL_PAYLOAD = { payloadType: PAYLOAD_TYPE.serialOverLan, instance: 1 } as const;
@@ -47,14 +49,15 @@ const ACTIVATIONS = 5;
 const TAKE_OVER_PAUSE_MS = 200;
 const SENDS_BEFORE_LOST = 6;
 const CLOSE_MS = 1000;
+/** The BMC is done with the activation by then, and nobody has had the time to take it from us. */
+const FIRST_WATCH_MS = 1000;
 
 /** An active SOL. `ended` resolves when it is lost, and never rejects. */
 export class SolConnection {
   readonly ended: Promise<SolEnd>;
   readonly #session: IpmiSession;
   readonly #link: SolLink;
-  readonly #keepAliveTimer: NodeJS.Timeout;
-  #isAsking = false;
+  readonly #stop = new AbortController();
   #end: (end: SolEnd) => void = () => {};
 
   private constructor(session: IpmiSession, retryIntervalMs: number, options: SolConnectionOptions) {
@@ -68,12 +71,11 @@ export class SolConnection {
       send: (payload) => session.sendPayload(SOL_PAYLOAD.payloadType, payload),
       onStatus: (flags) => {
         onStatus(flags);
-        if ((flags & SOL_STATUS.deactivated) !== 0) this.#lost("the BMC has deactivated Serial over LAN", true);
+        if ((flags & SOL_STATUS.deactivated) !== 0) this.#lost("the BMC has deactivated Serial over LAN", "another");
       },
-      onSilence: () => this.#lost("the BMC does not acknowledge our characters any more", false),
+      onSilence: () => this.#lost("the BMC does not acknowledge our characters any more", "unknown"),
     });
     session.onPayload(SOL_PAYLOAD.payloadType, (payload) => this.#link.receive(payload));
-    this.#keepAliveTimer = setInterval(() => void this.#keepAlive(), options.keepAliveMs);
   }
 
   /** Opens a session and activates SOL in it, within `budget`. `ConsoleInUse` if another session has it. */
@@ -86,6 +88,7 @@ export class SolConnection {
       // Before the activation: the machine's characters may come ahead of its response.
       connection = new SolConnection(session, retryIntervalMs, options);
       connection.#link.start(await activate(session, options.takeOver, budget));
+      void connection.#keepAlive(options.keepAliveMs);
       return connection;
     } catch (error) {
       connection?.stop();
@@ -106,7 +109,7 @@ export class SolConnection {
 
   /** Stops timers; the session is left as it is. */
   stop(): void {
-    clearInterval(this.#keepAliveTimer);
+    this.#stop.abort();
     this.#link.close();
   }
 
@@ -123,26 +126,31 @@ export class SolConnection {
     return this.#session.abandon();
   }
 
-  async #keepAlive(): Promise<void> {
-    if (this.#isAsking) return;
-    this.#isAsking = true;
-    try {
-      await this.#session.execute(getDeviceId, undefined, { maxSends: SENDS_BEFORE_LOST });
-    } catch (error) {
-      // A refusal is an answer too: the session lives.
-      if (isIpmiError(error, "Timeout")) this.#end({ error, isTaken: false });
-    } finally {
-      this.#isAsking = false;
+  /** Never rejects. */
+  async #keepAlive(intervalMs: number): Promise<void> {
+    const { signal } = this.#stop;
+    const watch = new SolWatch(this.#session, SOL_PAYLOAD);
+    const life = startBudget(Number.POSITIVE_INFINITY, signal);
+    for (let waitMs = Math.min(FIRST_WATCH_MS, intervalMs); ; waitMs = intervalMs) {
+      await pause(waitMs, life);
+      if (signal.aborted) return;
+      try {
+        const holder = await watch.ask({ maxSends: SENDS_BEFORE_LOST, signal });
+        if (holder === "another") return this.#lost("another session has taken it", holder);
+        if (holder === "nobody") return this.#lost("Serial over LAN is not active any more", holder);
+      } catch (error) {
+        if (isIpmiError(error, "Timeout")) return this.#end({ error, holder: "unknown" });
+      }
     }
   }
 
-  #lost(text: string, isTaken: boolean): void {
+  #lost(text: string, holder: SolEnd["holder"]): void {
     const { address, name } = this.#session.peer;
     const error = new IpmiError("Closed", `the serial console of ${name} is lost: ${text}`, {
       address,
       operation: "Serial over LAN",
     });
-    this.#end({ error, isTaken });
+    this.#end({ error, holder });
   }
 }
 
@@ -155,8 +163,8 @@ async function configuredRetryMs(session: IpmiSession, budget: Budget): Promise<
     return intervalMs === 0 ? DEFAULT_RETRY_MS : Math.min(MOST_RETRY_MS, Math.max(LEAST_RETRY_MS, intervalMs));
   } catch (error) {
     const isUnknown =
-      error instanceof WireError || isIpmiError(error, "CompletionCode") || isIpmiError(error, "Protocol");
-    if (isUnknown || isIpmiError(error, "InsufficientPrivilege")) return DEFAULT_RETRY_MS;
+      error instanceof WireError || isIpmiError(error, "CompletionCode", "Protocol", "InsufficientPrivilege");
+    if (isUnknown) return DEFAULT_RETRY_MS;
     throw error;
   }
 }
@@ -176,10 +184,8 @@ async function activate(session: IpmiSession, takeOver: boolean, budget: Budget)
       if (!isIpmiError(error, "CompletionCode") || error.completionCode !== PAYLOAD_ALREADY_ACTIVE) throw error;
       if (!takeOver || attempt >= ACTIVATIONS) throw inUseError(session, error);
     }
-    await session.execute(deactivatePayload, SOL_PAYLOAD, limits(budget)).catch((error: unknown) => {
-      // It may have ended by itself just now.
-      if (!isIpmiError(error, "CompletionCode")) throw error;
-    });
+    // It may have ended by itself just now.
+    await unlessRefused(session.execute(deactivatePayload, SOL_PAYLOAD, limits(budget)));
     await pause(TAKE_OVER_PAUSE_MS, budget);
     if (budget.signal?.aborted) throw abortedError(session.peer, activatePayload.name, budget.signal);
   }
@@ -199,6 +205,5 @@ function inUseError(session: IpmiSession, cause: IpmiError): IpmiError {
 }
 
 function limits(budget: Budget): CommandOptions {
-  const left = { deadlineMs: Math.max(1, remainingMs(budget)), maxSends: SENDS_BEFORE_LOST };
-  return budget.signal === undefined ? left : { ...left, signal: budget.signal };
+  return { deadlineMs: Math.max(1, remainingMs(budget)), maxSends: SENDS_BEFORE_LOST, signal: budget.signal };
 }

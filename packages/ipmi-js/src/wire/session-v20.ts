@@ -1,6 +1,7 @@
 // RMCP+ session header, integrity trailer and AES-CBC-128 payloads (IPMI 2.0, tables 13-8 and 13-20, 13.28.4, 13.29).
-import { createCipheriv, randomFillSync } from "node:crypto";
+import { createCipheriv } from "node:crypto";
 import { isEqualInConstantTime, type SessionKeys } from "../crypto.ts";
+import { randomBlock } from "../random-block.ts";
 import { requireLength, WireError } from "./wire-error.ts";
 
 /** Payload types (table 13-16). */
@@ -146,17 +147,4 @@ function decryptPayload(payload: Buffer, keys: SessionKeys): Buffer {
   const padLength = clear.readUInt8(clear.length - 1);
   if (padLength >= clear.length) throw new WireError("the confidentiality pad is longer than the payload");
   return clear.subarray(0, clear.length - 1 - padLength);
-}
-
-/** Random bytes are fetched for many packets at once: a system call for each costs more than its AES. */
-const POOL = Buffer.alloc(256 * BLOCK);
-let poolAt = POOL.length;
-
-function randomBlock(): Buffer {
-  if (poolAt === POOL.length) {
-    randomFillSync(POOL);
-    poolAt = 0;
-  }
-  poolAt += BLOCK;
-  return POOL.subarray(poolAt - BLOCK, poolAt);
 }

@@ -1,6 +1,7 @@
 // What the client promises of any BMC: one suite, run against our simulator and against ipmi_sim.
 import { expect } from "chai";
 import { Bmc, type BmcOptions } from "../../src/bmc.ts";
+import { NO_REQUEST_DATA, NO_RESPONSE_DATA } from "../../src/commands/command.ts";
 import { openSession } from "../../src/open-session.ts";
 import { getChannelAuthenticationCapabilities } from "../../src/sessionless.ts";
 import { closeAfterEach } from "../close-after-each.ts";
@@ -79,16 +80,8 @@ export function describeBmcContract(name: string, start: () => Promise<BmcUnderT
     });
 
     it("says which completion code a refused command had", async () => {
-      const unknown = {
-        name: "Unknown Command",
-        netFn: 6,
-        code: 0x7f,
-        privilege: 0,
-        encodeRequest: () => Buffer.alloc(0),
-        decodeRequest: () => undefined,
-        encodeResponse: () => Buffer.alloc(0),
-        decodeResponse: () => undefined,
-      };
+      const numbers = { name: "Unknown Command", netFn: 6, code: 0x7f, privilege: 0 };
+      const unknown = { ...numbers, ...NO_REQUEST_DATA, ...NO_RESPONSE_DATA };
       const error = await failure(bmc.execute(unknown, undefined));
       expect(error.code).to.equal("CompletionCode");
       expect(error.completionCode).to.equal(0xc1);

@@ -1,36 +1,30 @@
 // The ipmi-js command on many BMCs: order, summary, exit status, safety, and an orderly end.
-import { createSocket } from "node:dgram";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { Bmc } from "../../src/bmc.ts";
-import { setUserName, USER_NAME_BYTES } from "../../src/commands/user-name.ts";
-import type { BmcSimulatorOptions } from "../../src/simulator/simulator.ts";
+import { setUserName } from "../../src/commands/user-name.ts";
+import { MAX_USER_BYTES } from "../../src/wire/rakp.ts";
+import { bindSocket } from "../bind-socket.ts";
 import { cli, jsonLines, LOGIN, outcomeOf, start } from "../cli-command.ts";
-import { closeAfterEach } from "../close-after-each.ts";
 import { eventually } from "../failure.ts";
-import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
+import { CREDENTIALS } from "../simulated-machine.ts";
+import { simulatorFixture } from "../simulator-fixture.ts";
 
 describe("ipmi-js command on many BMCs", () => {
-  const closing = closeAfterEach();
-  const begin = async (options: Partial<BmcSimulatorOptions> = {}) => {
-    const { simulator, machine } = await startSimulator(options);
-    return { simulator: closing(simulator), machine, host: `127.0.0.1:${simulator.port}` };
-  };
-  /** Receives and never answers. */
-  const beginDead = async (): Promise<string> => {
-    const socket = createSocket("udp4");
-    await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
-    closing({ close: () => new Promise<void>((resolve) => socket.close(resolve)) });
-    return `127.0.0.1:${socket.address().port}`;
-  };
+  const { closing, simulate: begin } = simulatorFixture();
 
   it("one dead and one with another password of three: the others answer, and the failures are counted", async () => {
     const [one, other] = [await begin(), await begin({ password: "different" })];
-    const dead = await beginDead();
-    const hosts = `${dead},${one.host},${other.host}`;
-    const text = await cli("power", "--timeout", "1.5", "-H", hosts);
+    // It receives and never answers.
+    const dead = `127.0.0.1:${closing(await bindSocket()).address().port}`;
+    const hosts = ["--timeout", "4", "-H", `${dead},${one.host},${other.host}`];
+    const [text, json, unordered] = await Promise.all([
+      cli("power", ...hosts),
+      cli("power", "--json", ...hosts),
+      cli("power", "--json", "--unordered", ...hosts),
+    ]);
     expect(text.status).to.equal(1);
     expect(text.stdout).to.match(new RegExp(`^${one.host}: +off\n$`));
     const [first, second, summary] = text.stderr.trim().split("\n");
@@ -39,7 +33,6 @@ describe("ipmi-js command on many BMCs", () => {
     expect(summary).to.match(/^ipmi-js power: 1 of 3 BMCs done; 2 failed \(1 \w+, 1 \w+\)$/);
     expect(text.stdout + text.stderr).not.to.contain("secret");
 
-    const json = await cli("power", "--json", "--timeout", "1.5", "-H", hosts);
     expect(json.status).to.equal(1);
     const lines = jsonLines(json.stdout);
     expect(lines.map(({ name, ok }) => [name, ok])).to.deep.equal([
@@ -50,17 +43,15 @@ describe("ipmi-js command on many BMCs", () => {
     expect(lines[0]?.error).to.include({ code: "Timeout" });
     expect(lines[1]?.result).to.deep.equal({ power: "off" });
     expect(lines[2]?.error).to.have.property("message").that.contains("the password differs");
-    const first3 = await cli("power", "--json", "--unordered", "--timeout", "1.5", "-H", hosts);
-    expect(jsonLines(first3.stdout).at(-1)?.name).to.equal(dead);
+    expect(jsonLines(unordered.stdout).at(-1)?.name).to.equal(dead);
   });
 
   it("a hundred, by a range of addresses: in order whatever the fan-out, and no session is left", async () => {
-    const { simulator: first } = await startSimulator({ address: "127.0.7.1" });
-    closing(first);
+    const { simulator: first } = await begin({ address: "127.0.7.1" });
     const simulators = [first];
     for (let number = 2; number <= 100; number += 1) {
-      const { simulator } = await startSimulator({ address: `127.0.7.${number}`, port: first.port });
-      simulators.push(closing(simulator));
+      const { simulator } = await begin({ address: `127.0.7.${number}`, port: first.port });
+      simulators.push(simulator);
     }
     const hosts = ["-H", "127.0.7.[1-100]", "-p", String(first.port)];
     const all = await cli("power", "on", "--wait", ...hosts);
@@ -86,7 +77,7 @@ describe("ipmi-js command on many BMCs", () => {
     const [liar, honest] = [await begin(), await begin()];
     const { address, port } = liar.simulator;
     const bmc = closing(new Bmc({ address, port, ...CREDENTIALS }));
-    const name = `\n${honest.host}`.slice(0, USER_NAME_BYTES);
+    const name = `\n${honest.host}`.slice(0, MAX_USER_BYTES);
     await bmc.execute(setUserName, { userId: 3, name });
     const hosts = `${liar.host},${honest.host}`;
     const together = await cli("user", "-H", hosts);

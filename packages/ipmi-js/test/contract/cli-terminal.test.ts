@@ -3,21 +3,15 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import type { BmcSimulatorOptions } from "../../src/simulator/simulator.ts";
 import { cli, LOGIN, outcomeOf, start, TerminalRun } from "../cli-command.ts";
-import { closeAfterEach } from "../close-after-each.ts";
 import { eventually } from "../failure.ts";
 import { SerialMachine } from "../serial-machine.ts";
-import { startSimulator } from "../simulated-machine.ts";
+import { simulatorFixture } from "../simulator-fixture.ts";
 
 const USER = { IPMI_USER: "admin" };
 
 describe("ipmi-js command and its operator", () => {
-  const closing = closeAfterEach();
-  const begin = async (options: Partial<BmcSimulatorOptions> = {}) => {
-    const { simulator, machine } = await startSimulator(options);
-    return { simulator: closing(simulator), machine, host: `127.0.0.1:${simulator.port}` };
-  };
+  const { closing, simulate: begin } = simulatorFixture();
   const file = async (content: string, mode: number): Promise<string> => {
     const folder = await mkdtemp(join(tmpdir(), "secret-"));
     closing({ close: () => rm(folder, { recursive: true }) });
@@ -111,6 +105,15 @@ describe("ipmi-js command and its operator", () => {
     expect(await terminal.status(), terminal.shown).to.equal(0);
     expect(terminal.shown).to.contain("~b  send a break").and.contain("[console closed]");
     expect(simulator.sessionCount).to.equal(0);
+  });
+
+  it("sol: a terminal that is closed gives the console back", async () => {
+    const { simulator, host } = await begin({ serial: new SerialMachine() });
+    const terminal = closing(new TerminalRun(["sol", "-H", host]));
+    await terminal.type("~. leaves", "");
+    expect(simulator.sessionCount).to.equal(1);
+    terminal.close();
+    await eventually("its session to end", () => simulator.sessionCount === 0, 15_000);
   });
 
   it("sol: one BMC, and who has the console may be sent away", async () => {

@@ -2,8 +2,7 @@
 import { expect } from "chai";
 import type { BmcSimulatorOptions } from "../../src/simulator/simulator.ts";
 import { cli, jsonLines, LOGIN, type Outcome, outcomeOf, start } from "../cli-command.ts";
-import { closeAfterEach } from "../close-after-each.ts";
-import { startSimulator } from "../simulated-machine.ts";
+import { simulatorFixture } from "../simulator-fixture.ts";
 
 const COMMANDS = [
   ...["power", "status", "bootdev", "sol", "identify", "sel", "sensors", "fru", "info", "lan", "user"],
@@ -16,11 +15,9 @@ const EVENTS = [
 ];
 
 describe("ipmi-js command", () => {
-  const closing = closeAfterEach();
+  const { simulate } = simulatorFixture();
   const begin = async (options: Partial<BmcSimulatorOptions> = {}) => {
-    const { simulator, machine } = await startSimulator(options);
-    closing(simulator);
-    const host = `127.0.0.1:${simulator.port}`;
+    const { simulator, machine, host } = await simulate(options);
     const run = async (...args: string[]): Promise<string> => {
       const outcome = await cli(...args, "-H", host);
       expect([outcome.status, outcome.stderr], `${args.join(" ")}: ${outcome.stderr}`).to.deep.equal([0, ""]);
@@ -75,18 +72,15 @@ describe("ipmi-js command", () => {
 
   it("power cycle --wait sees the machine go off and come back", async () => {
     const { machine, run } = await begin();
-    machine.isOn = true;
+    // The first look after the command still sees it on, the second off, those after it on.
+    const looks: boolean[] = [];
+    machine.getPower = () => looks.shift() ?? true;
     machine.setPower = (action) => {
       machine.actions.push(action);
-      // The first look still sees it on.
-      setTimeout(() => {
-        machine.isOn = false;
-      }, 700).unref();
-      setTimeout(() => {
-        machine.isOn = true;
-      }, 2200).unref();
+      looks.push(true, false);
     };
-    expect(await run("power", "cycle", "--wait")).to.match(/^on after [1-9]\.\d s\n$/);
+    expect(await run("power", "cycle", "--wait")).to.match(/^on after [2-9]\.\d s\n$/);
+    expect(looks).to.deep.equal([]);
     expect(machine.actions).to.deep.equal(["power-cycle"]);
   });
 
@@ -165,7 +159,7 @@ describe("ipmi-js command", () => {
     // 300 s, hard reset, for the operating system; then started.
     await run("raw", "6", "0x24", "4", "1", "0", "0", "0xb8", "0x0b");
     await run("raw", "6", "0x22");
-    expect(await run("watchdog")).to.match(/^timer +RUNNING\naction +hard-reset\nleft +(299\.\d|300) s$/m);
+    expect(await run("watchdog")).to.match(/^timer +RUNNING\naction +hard-reset\nleft +(2\d\d(\.\d)?|300) s$/m);
     expect(await run("watchdog", "off")).to.match(/^timer +stopped\naction +none$/m);
   });
 
@@ -244,6 +238,8 @@ describe("ipmi-js command", () => {
       [["bootdev", "--efi", ...at], "go with a device"],
       [["identify", "300", ...at], "1 to 255 seconds"],
       [["sel", "clear", "--last", "2", ...at], "--last goes with list"],
+      [["fru", "--device", "255", ...at], "--device takes a number from 0 to 254, not 255"],
+      [["lan", "--channel", "0", ...at], "--channel takes a number from 1 to 11, not 0"],
       [["mc", "reset", ...at], '"reset cold" or "reset warm"'],
       [["raw", "7", "1", ...at], "even"],
       [["raw", "6", ...at], "NETFN CMD"],

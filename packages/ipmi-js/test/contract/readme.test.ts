@@ -8,10 +8,10 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect } from "chai";
 import ts from "typescript";
-import type { BmcSimulator, BmcSimulatorOptions } from "../../src/simulator/simulator.ts";
-import { closeAfterEach } from "../close-after-each.ts";
+import type { BmcSimulator } from "../../src/simulator/simulator.ts";
 import { SerialMachine } from "../serial-machine.ts";
-import { CREDENTIALS, SimulatedMachine, startSimulator } from "../simulated-machine.ts";
+import { CREDENTIALS, SimulatedMachine } from "../simulated-machine.ts";
+import { simulatorFixture } from "../simulator-fixture.ts";
 
 const run = promisify(execFile);
 const PACKAGE = fileURLToPath(new URL("../..", import.meta.url));
@@ -60,7 +60,7 @@ function complaints(codes: readonly string[]): string[] {
 }
 
 describe("README", () => {
-  const closing = closeAfterEach();
+  const { simulate } = simulatorFixture();
   let directory: string;
 
   before(async () => {
@@ -71,12 +71,6 @@ describe("README", () => {
   });
 
   after(() => rm(directory, { recursive: true, force: true }));
-
-  const simulate = async (options: Partial<BmcSimulatorOptions> = {}) => {
-    const started = await startSimulator(options);
-    closing(started.simulator);
-    return started;
-  };
 
   /** Runs the example whose title contains `title`, with other texts in place of some; what it printed, by lines. */
   async function runExample(title: string, replaced: readonly (readonly [string, string])[]): Promise<string[]> {

@@ -107,13 +107,23 @@ describe("serial console", () => {
   });
 
   it("outlives the idle time of the session", async () => {
-    const { serial, open } = await start({ sessionIdleMs: 300 });
+    const { serial, simulator, open } = await start({ sessionIdleMs: 1000 });
     const events: SerialConsoleEvent[] = [];
     const { reader } = await open({ keepAliveMs: 50, onEvent: (event) => events.push(event) });
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    const enough = simulator.counters.commands + 40;
+    await eventually("keep-alives for longer than the BMC waits", () => simulator.counters.commands > enough, 15_000);
     serial.print("still here");
     expect((await reader.until(10)).toString()).to.equal("still here");
     expect(events).to.deep.equal([]);
+  });
+
+  it("a keep-alive longer than a timer can wait is a rare one", async () => {
+    const { simulator, open } = await start();
+    await open({ keepAliveMs: 2 ** 31 });
+    const before = simulator.counters.commands;
+    await eventually("the first", () => simulator.counters.commands > before);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(simulator.counters.commands).to.equal(before + 1);
   });
 
   it("a reader that is slow makes the BMC wait, and loses nothing", async () => {

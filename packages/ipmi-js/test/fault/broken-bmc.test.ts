@@ -1,24 +1,17 @@
 // BMCs that are away, full, stricter or slower than we would like, and callers that change their mind.
-import { createSocket } from "node:dgram";
 import { expect } from "chai";
 import { Bmc, type BmcOptions } from "../../src/bmc.ts";
-import { openSession } from "../../src/open-session.ts";
 import type { SimulatorFaults } from "../../src/simulator/faults.ts";
-import { BmcSimulator, type BmcSimulatorOptions } from "../../src/simulator/simulator.ts";
-import { closeAfterEach } from "../close-after-each.ts";
+import { BmcSimulator } from "../../src/simulator/simulator.ts";
+import { bindSocket } from "../bind-socket.ts";
 import { eventually, failure } from "../failure.ts";
-import { CREDENTIALS, SimulatedMachine, type startSimulator as Start, startSimulator } from "../simulated-machine.ts";
+import { CREDENTIALS, SimulatedMachine, startSimulator } from "../simulated-machine.ts";
+import { sessionFixture } from "./session-fixture.ts";
 
 describe("broken BMCs", () => {
-  const closing = closeAfterEach();
-  const simulate = async (options: Partial<BmcSimulatorOptions> = {}): ReturnType<typeof Start> => {
-    const started = await startSimulator(options);
-    closing(started.simulator);
-    return started;
-  };
-  const client = (port: number, options: Partial<BmcOptions> = {}): Bmc => {
-    return closing(new Bmc({ address: "127.0.0.1", port, ...CREDENTIALS, retransmitMs: 100, ...options }));
-  };
+  const { closing, simulate, reach, open, refusal } = sessionFixture();
+  const client = (port: number, options: Partial<BmcOptions> = {}): Bmc =>
+    closing(new Bmc({ ...reach(port), retransmitMs: 100, ...options }));
 
   it("nothing listens: Timeout at the deadline, naming address, operation and the network's report", async () => {
     const { simulator } = await startSimulator();
@@ -35,16 +28,8 @@ describe("broken BMCs", () => {
   });
 
   it("something listens and says nothing: Timeout as well", async () => {
-    const deaf = closing(createSocket("udp4"));
-    await new Promise<void>((resolve) => deaf.bind(0, "127.0.0.1", resolve));
-    const options = {
-      address: "127.0.0.1",
-      port: deaf.address().port,
-      ...CREDENTIALS,
-      deadlineMs: 300,
-      retransmitMs: 100,
-    };
-    const error = await failure(openSession(options));
+    const deaf = closing(await bindSocket());
+    const error = await refusal(deaf.address().port, { deadlineMs: 300 });
     expect(error.code).to.equal("Timeout");
     expect(error.operation).to.equal("Open Session Request");
   });
@@ -52,7 +37,7 @@ describe("broken BMCs", () => {
   it("a dead BMC's queue: each operation ends at its own deadline", async () => {
     const { simulator } = await startSimulator();
     await simulator.close();
-    const bmc = client(simulator.port, { operationDeadlineMs: 300 });
+    const bmc = client(simulator.port, { operationDeadlineMs: 1000 });
     const start = performance.now();
     const errors = await Promise.all([1, 2, 3].map(() => failure(bmc.getPower())));
     expect(errors.map((error) => error.code)).to.deep.equal(["Timeout", "Timeout", "Timeout"]);
@@ -61,9 +46,8 @@ describe("broken BMCs", () => {
 
   it("all session slots taken: NoFreeSession from openSession; a Bmc waits until one is free", async () => {
     const { simulator } = await simulate({ maxSessions: 1 });
-    const options = { address: "127.0.0.1", port: simulator.port, ...CREDENTIALS };
-    const holder = closing(await openSession(options));
-    const error = await failure(openSession(options));
+    const holder = await open(simulator.port);
+    const error = await refusal(simulator.port);
     expect(error.code).to.equal("NoFreeSession");
     expect(error.rakpStatus).to.equal(0x01);
     expect(error.message).to.contain("no free session slot on the BMC");
@@ -76,14 +60,13 @@ describe("broken BMCs", () => {
 
   it("half-open sessions do not hold slots", async () => {
     const { simulator } = await simulate({ maxSessions: 2 });
-    const options = { address: "127.0.0.1", port: simulator.port, ...CREDENTIALS };
-    for (let n = 0; n < 5; n += 1) await failure(openSession({ ...options, password: "wrong" }));
-    await (await openSession(options)).close();
+    for (let n = 0; n < 5; n += 1) await refusal(simulator.port, { password: "wrong" });
+    await (await open(simulator.port)).close();
     expect(simulator.sessionCount).to.equal(0);
   });
 
   it("an expired session is opened again", async () => {
-    const { simulator } = await simulate({ sessionIdleMs: 30 });
+    const { simulator } = await simulate({ sessionIdleMs: 500 });
     const bmc = client(simulator.port);
     await bmc.getPower();
     await eventually("the session to expire", () => simulator.sessionCount === 0);
@@ -122,9 +105,8 @@ describe("broken BMCs", () => {
 
   it("a user without the privilege: InsufficientPrivilege", async () => {
     const { simulator } = await simulate({ privilege: "user" });
-    const options = { address: "127.0.0.1", port: simulator.port, ...CREDENTIALS };
-    expect((await failure(openSession(options))).code).to.equal("InsufficientPrivilege");
-    const session = closing(await openSession({ ...options, privilege: "user" }));
+    expect((await refusal(simulator.port)).code).to.equal("InsufficientPrivilege");
+    const session = await open(simulator.port, { privilege: "user" });
     expect((await session.getChassisStatus()).isPowerOn).to.equal(false);
     const error = await failure(session.chassisControl("power-up"));
     expect(error.code).to.equal("InsufficientPrivilege");
@@ -133,20 +115,16 @@ describe("broken BMCs", () => {
 
   it("K_g: needed, wrong, right", async () => {
     const { simulator } = await simulate({ kg: "the-bmc-key" });
-    const options = { address: "127.0.0.1", port: simulator.port, ...CREDENTIALS };
-    expect((await failure(openSession(options))).message).to.contain("the BMC has a K_g and none was given");
-    const wrong = await failure(openSession({ ...options, kg: "another" }));
+    expect((await refusal(simulator.port)).message).to.contain("the BMC has a K_g and none was given");
+    const wrong = await refusal(simulator.port, { kg: "another" });
     expect([wrong.code, wrong.operation]).to.deep.equal(["WrongPassword", "RAKP Message 4"]);
-    await (await openSession({ ...options, kg: "the-bmc-key" })).close();
+    await open(simulator.port, { kg: "the-bmc-key" });
   });
 
   it("an old BMC with cipher suite 3 only: fallback, unless 17 is asked for", async () => {
     const { simulator } = await simulate({ cipherSuites: [3] });
-    const options = { address: "127.0.0.1", port: simulator.port, ...CREDENTIALS };
-    const session = closing(await openSession(options));
-    expect(session.cipherSuite).to.equal(3);
-    await session.close();
-    const error = await failure(openSession({ ...options, cipherSuites: [17] }));
+    expect((await open(simulator.port)).cipherSuite).to.equal(3);
+    const error = await refusal(simulator.port, { cipherSuites: [17] });
     expect(error.code).to.equal("CipherSuite");
     expect(error.rakpStatus).to.equal(0x11);
   });
@@ -174,9 +152,9 @@ describe("broken BMCs", () => {
 
     it("abort a command: the session stays, the next operation gets its own answer", async () => {
       const { simulator, machine } = await simulate();
-      const bmc = client(simulator.port);
+      const bmc = client(simulator.port, { retransmitMs: 2000 });
       await bmc.control("power-up");
-      simulator.faults.delayMs = 50;
+      simulator.faults.delayMs = 500;
       const controller = new AbortController();
       const before = simulator.counters.commands;
       const work = failure(bmc.getPower({ signal: controller.signal }));

@@ -6,11 +6,10 @@ import { raw } from "../../src/raw.ts";
 import { PAYLOAD_TYPE } from "../../src/wire/session-v20.ts";
 import { failure } from "../failure.ts";
 import { sessionFixture } from "./session-fixture.ts";
+import { payloadTypeOf } from "./tampering-proxy.ts";
 
 const CHANNEL = 1;
 const CHANGES = { ipAddress: "10.1.2.3", subnetMask: "255.255.0.0" } as const;
-/** RMCP header, authentication type, then the payload type with two flags. */
-const PAYLOAD_TYPE_AT = 5;
 /** Set Session Privilege Level, Get LAN Configuration Parameters, set in progress. */
 const COMMANDS_UNTIL_IN_PROGRESS = 3;
 
@@ -27,7 +26,7 @@ describe("writing the LAN configuration over a bad network", () => {
   it("the answers to set in progress are lost with the session: the lock is known as our own, and all is written", async () => {
     const { simulator, proxy, bmc } = await begin();
     proxy.toConsole = (datagram) => {
-      const isCommand = ((datagram[PAYLOAD_TYPE_AT] ?? 0) & 0x3f) === PAYLOAD_TYPE.ipmi;
+      const isCommand = payloadTypeOf(datagram) === PAYLOAD_TYPE.ipmi;
       const { commands, sessionsOpened } = simulator.counters;
       return isCommand && sessionsOpened === 1 && commands >= COMMANDS_UNTIL_IN_PROGRESS ? [] : [datagram];
     };

@@ -2,8 +2,8 @@
 import { expect } from "chai";
 import { Bmc } from "../../src/bmc.ts";
 import type { SimulatorFaults } from "../../src/simulator/faults.ts";
-import { closeAfterEach } from "../close-after-each.ts";
 import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
+import { simulatorFixture } from "../simulator-fixture.ts";
 
 // Retransmission ten times as fast as by default, and a fifth of the default deadline: the machine may be busy too.
 const FAST = { retransmitMs: 100, operationDeadlineMs: 6000 } as const;
@@ -36,12 +36,11 @@ async function surviveAll(faultsOf: (seed: number) => SimulatorFaults): Promise<
 }
 
 describe("lossy network", () => {
-  const closing = closeAfterEach();
+  const { closing, simulate } = simulatorFixture();
   const start = async (faults: SimulatorFaults) => {
-    const { simulator, machine } = await startSimulator({ faults });
-    closing(simulator);
+    const { simulator, machine } = await simulate({ faults });
     const bmc = closing(new Bmc({ address: simulator.address, port: simulator.port, ...CREDENTIALS, ...FAST }));
-    return { machine, bmc };
+    return { simulator, machine, bmc };
   };
 
   it("30% of the datagrams lost each way", () => surviveAll((seed) => ({ dropRate: 0.3, seed })));
@@ -53,12 +52,14 @@ describe("lossy network", () => {
   });
 
   it("answers slower than our waits, from a BMC with a new random number for each RAKP 1", async () => {
-    const { bmc } = await start({ delayMs: 50, newRandomForRetries: true });
+    const { simulator, bmc } = await start({ delayMs: 0.5 * FAST.retransmitMs, newRandomForRetries: true });
     expect(await bmc.getPower()).to.equal(false);
+    // Open Session Request, RAKP 1 and 3, the privilege and the command, and each of them again.
+    expect(simulator.counters.datagramsReceived).to.be.at.least(10);
   });
 
   it("answers later than the first retransmissions reach the question they belong to", async () => {
-    const { machine, bmc } = await start({ delayMs: 120 });
+    const { machine, bmc } = await start({ delayMs: 1.2 * FAST.retransmitMs });
     for (const action of ["power-up", "power-down", "power-up"] as const) {
       await bmc.control(action);
       expect(await bmc.getPower()).to.equal(action === "power-up");

@@ -2,23 +2,19 @@
 import { expect } from "chai";
 import { Bmc } from "../../src/bmc.ts";
 import type { BmcSimulator } from "../../src/simulator/simulator.ts";
-import { closeAfterEach } from "../close-after-each.ts";
 import { eventually, failure } from "../failure.ts";
-import { CREDENTIALS, type SimulatedMachine, startSimulator } from "../simulated-machine.ts";
+import { CREDENTIALS, type SimulatedMachine } from "../simulated-machine.ts";
+import { simulatorFixture } from "../simulator-fixture.ts";
 
 describe("machines that misbehave", () => {
-  const closing = closeAfterEach();
+  const { closing, simulate } = simulatorFixture();
   let simulator: BmcSimulator;
   let machine: SimulatedMachine;
   let bmc: Bmc;
 
   beforeEach(async () => {
-    ({ simulator, machine } = await startSimulator());
-    bmc = new Bmc({ address: simulator.address, port: simulator.port, ...CREDENTIALS });
-  });
-  afterEach(async () => {
-    await bmc.close();
-    await simulator.close();
+    ({ simulator, machine } = await simulate());
+    bmc = closing(new Bmc({ address: simulator.address, port: simulator.port, ...CREDENTIALS }));
   });
 
   it("lie about their power", async () => {
@@ -29,7 +25,7 @@ describe("machines that misbehave", () => {
   });
 
   it("accept a power command long before they act on it", async () => {
-    simulator.faults.slowPowerMs = 80;
+    simulator.faults.slowPowerMs = 1000;
     await bmc.control("power-up");
     expect(await bmc.getPower()).to.equal(false);
     await eventually("the power to come", () => bmc.getPower());
@@ -81,8 +77,7 @@ describe("machines that misbehave", () => {
   });
 
   it("live side by side in one process", async () => {
-    const others = await Promise.all(Array.from({ length: 20 }, () => startSimulator()));
-    for (const other of others) closing(other.simulator);
+    const others = await Promise.all(Array.from({ length: 20 }, () => simulate()));
     const clients = others.map(({ simulator: { address, port } }) =>
       closing(new Bmc({ address, port, ...CREDENTIALS })),
     );

@@ -149,9 +149,34 @@ describe("manners towards a BMC", () => {
     await bmc.control("power-up");
     expect(await bmc.getPower()).to.equal(true);
     expect(machine.isOn).to.equal(true);
+    // Longer than the machine that runs the test can be busy; the end of the simulator drops it.
+    simulator.faults.slowPowerMs = 60_000;
     const naive = client(simulator, { quirks: false });
     await naive.control("power-down");
     expect(await naive.getPower()).to.equal(true);
+  });
+
+  it("learns the row of a BMC that it only reads: the second operation asks, and later ones keep the row's gap", async () => {
+    const { machine, simulator } = await watched();
+    const bmc = client(simulator, { quirks: [{ name: "slow", manufacturerId: 0, workaround: { minGapMs: 200 } }] });
+    const commandsOfOne = async (): Promise<number> => {
+      const before = simulator.counters.commands;
+      await bmc.getPower();
+      return simulator.counters.commands - before;
+    };
+    // With Set Session Privilege Level, which opened the session.
+    expect([await commandsOfOne(), await commandsOfOne(), await commandsOfOne()]).to.deep.equal([2, 2, 1]);
+    const gaps = machine.askedAt.slice(1).map((at, n) => at - (machine.askedAt[n] ?? 0));
+    for (const gap of gaps) expect(gap).to.be.at.least(198);
+  });
+
+  it("gives a session back in time though it does not know yet how soon the BMC forgets it", async () => {
+    const { simulator } = await watched();
+    const bmc = client(simulator, {
+      quirks: [{ name: "short", manufacturerId: 0, workaround: { sessionIdleMs: 50 } }],
+    });
+    await bmc.getPower();
+    await eventually("the session to be closed", () => simulator.sessionCount === 0);
   });
 
   it("many BMCs share sockets: each answer reaches its own question, lossy ones included", async () => {

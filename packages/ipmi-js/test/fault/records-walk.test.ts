@@ -5,7 +5,7 @@ import { clearSel, readSel } from "../../src/read-sel.ts";
 import { readSensors } from "../../src/read-sensors.ts";
 import { walkSdr } from "../../src/walk-sdr.ts";
 import { failure } from "../failure.ts";
-import { ScriptedBmc } from "../scripted-bmc.ts";
+import { type Answer, ScriptedBmc } from "../scripted-bmc.ts";
 
 const hex = (text: string) => Buffer.from(text.replaceAll(" ", ""), "hex");
 const refusal = (completionCode: number) => Buffer.from([completionCode]);
@@ -19,39 +19,43 @@ const SDR = hex(
 /** An event record of ipmi_sim. */
 const SEL = hex("010002 0fab0000 2000 04 01 01 01 596160");
 
-/** One record, read by pieces of at most `most` bytes. */
-function repository(most: number, next = "ffff") {
+/** What Get SDR asks for: which record, and which part of it. */
+const asksFor = (data: Buffer) => ({ recordId: data.readUInt16LE(2), offset: data[4] ?? 0, count: data[5] ?? 0 });
+
+/** Its records have the ids 0, 1 and so on. `answer` may answer otherwise, to Get SDR and to all other commands. */
+function repository(records: readonly Buffer[], answer: (name: string, data: Buffer) => Answer = () => undefined) {
   return new ScriptedBmc((name, data) => {
+    const other = answer(name, data);
+    if (other !== undefined) return other;
     if (name === "Reserve SDR Repository") return ok("0700");
     if (name !== "Get SDR") return refusal(0xc1);
-    const [offset = 0, count = 0] = data.subarray(4);
-    return count > most ? refusal(0xca) : ok(next, SDR.subarray(offset, offset + count));
+    const { recordId, offset, count } = asksFor(data);
+    const next = Buffer.from(recordId + 1 === records.length ? [0xff, 0xff] : [recordId + 1, 0]);
+    return ok(next, records[recordId]?.subarray(offset, offset + count) ?? "");
   });
 }
 
+/** One record, read by pieces of at most `most` bytes. */
+const inPieces = (most: number) =>
+  repository([SDR], (name, data) => (name === "Get SDR" && asksFor(data).count > most ? refusal(0xca) : undefined));
+
 describe("walking the records of difficult BMCs", () => {
   it("asks for smaller pieces when the BMC cannot return so many bytes, and keeps to them", async () => {
-    const bmc = repository(10);
+    const bmc = inPieces(10);
     const [record] = await walkSdr(bmc);
     expect(record).to.deep.include({ kind: "sensor", name: "DJtmp", raw: SDR });
     const counts = bmc.asked.filter(({ name }) => name === "Get SDR").map(({ data }) => data[5]);
     expect(counts).to.deep.equal([5, 32, 16, 8, 8, 8, 8, 8, 8]);
-    expect((await failure(walkSdr(repository(4)))).completionCode).to.equal(0xca);
+    expect((await failure(walkSdr(inPieces(4)))).completionCode).to.equal(0xca);
   });
 
   it("begins the walk again when its reservation is lost, five times at most", async () => {
-    let lost = 0;
     const flaky = (losses: number) => {
-      lost = 0;
-      const calm = repository(64);
-      return new ScriptedBmc((name, data) => {
-        if (name === "Get SDR" && (data[4] ?? 0) > 0 && lost < losses) {
-          lost += 1;
-          return refusal(0xc5);
-        }
-        if (name === "Reserve SDR Repository") return ok("0700");
-        const [offset = 0, count = 0] = data.subarray(4);
-        return calm && ok("ffff", SDR.subarray(offset, offset + count));
+      let lost = 0;
+      return repository([SDR], (name, data) => {
+        if (name !== "Get SDR" || asksFor(data).offset === 0 || lost === losses) return undefined;
+        lost += 1;
+        return refusal(0xc5);
       });
     };
     const patient = flaky(4);
@@ -64,7 +68,14 @@ describe("walking the records of difficult BMCs", () => {
 
   it("records that lead in a circle are an error", async () => {
     for (const next of ["0000", "0100", "0200"]) {
-      expect(await failure(walkSdr(repository(64, next)))).to.include({ code: "Protocol", operation: "Get SDR" });
+      const bmc = repository([], (name, data) => {
+        if (name !== "Get SDR") return undefined;
+        const { offset, count } = asksFor(data);
+        return ok(next, SDR.subarray(offset, offset + count));
+      });
+      const error = await failure(walkSdr(bmc));
+      expect(error).to.include({ code: "Protocol", operation: "Get SDR" });
+      expect(error.message).to.contain("in a circle");
     }
     let id = 0;
     const log = new ScriptedBmc(() => {
@@ -80,22 +91,13 @@ describe("walking the records of difficult BMCs", () => {
   it("a record of the log that is too short, and a piece without data, are errors", async () => {
     const short = new ScriptedBmc(() => ok("ffff", SEL.subarray(0, 15)));
     expect((await failure(readSel(short))).code).to.equal("Protocol");
-    const empty = new ScriptedBmc((name, data) => {
-      if (name === "Reserve SDR Repository") return ok("0700");
-      return ok("ffff", (data[4] ?? 0) === 0 ? SDR.subarray(0, 5) : "");
-    });
+    const empty = repository([SDR.subarray(0, 5)]);
     expect((await failure(walkSdr(empty))).message).to.contain("no data");
   });
 
   it("a sensor record that ends too soon does not hide the others", async () => {
     const cut = Buffer.concat([hex("0100510110"), SDR.subarray(5, 21)]);
-    const bmc = new ScriptedBmc((name, data) => {
-      if (name === "Reserve SDR Repository") return ok("0700");
-      const [offset = 0, count = 0] = data.subarray(4);
-      const isFirst = data.readUInt16LE(2) === 0;
-      return ok(isFirst ? "0200" : "ffff", (isFirst ? cut : SDR).subarray(offset, offset + count));
-    });
-    const [first, second] = await walkSdr(bmc);
+    const [first, second] = await walkSdr(repository([cut, SDR]));
     expect(first).to.include({ kind: "other", recordType: 1 });
     expect(first?.kind === "other" && first.problem).to.contain("a full sensor record needs 48 bytes");
     expect(second).to.include({ kind: "sensor", name: "DJtmp" });
@@ -104,19 +106,13 @@ describe("walking the records of difficult BMCs", () => {
   it("sensors of other controllers and without a reading are told with the reason", async () => {
     const foreign = Buffer.from(SDR);
     foreign[5] = 0x2c;
-    const answers: Record<string, Buffer> = { "Get Sensor Reading": ok("60e00000") };
-    const bmc = new ScriptedBmc((name, data) => {
-      if (name === "Reserve SDR Repository") return ok("0700");
-      if (name !== "Get SDR") return answers[name] ?? refusal(0xc1);
-      const [offset = 0, count = 0] = data.subarray(4);
-      const isFirst = data.readUInt16LE(2) === 0;
-      return ok(isFirst ? "0200" : "ffff", (isFirst ? foreign : SDR).subarray(offset, offset + count));
-    });
+    let reading = ok("60e00000");
+    const bmc = repository([foreign, SDR], (name) => (name === "Get Sensor Reading" ? reading : undefined));
     const [other, silent] = await readSensors(bmc);
     expect(other?.unavailable).to.contain("another controller");
     expect(silent).to.include({ unavailable: "the BMC has no reading of it now", value: undefined });
     // A reading without the optional bytes of states, and no thresholds to be had.
-    answers["Get Sensor Reading"] = ok("60c0");
+    reading = ok("60c0");
     expect((await readSensors(bmc))[1]).to.deep.include({ value: 96, health: "ok", thresholds: {} });
   });
 
@@ -160,7 +156,7 @@ describe("walking the records of difficult BMCs", () => {
   });
 
   it("the deadline is one for the walk, and the signal ends it", async () => {
-    const bmc = repository(8);
+    const bmc = inPieces(8);
     await walkSdr(bmc, { deadlineMs: 5000 });
     const deadlines = bmc.asked.map(({ deadlineMs }) => deadlineMs);
     expect([...deadlines].sort((a, b) => b - a)).to.deep.equal(deadlines);

@@ -10,9 +10,8 @@ import { PAYLOAD_TYPE } from "../../src/wire/session-v20.ts";
 import { LOGIN, outcomeOf, start } from "../cli-command.ts";
 import { failure } from "../failure.ts";
 import { sessionFixture } from "./session-fixture.ts";
+import { payloadTypeOf } from "./tampering-proxy.ts";
 
-/** RMCP header, authentication type, then the payload type with two flags. */
-const PAYLOAD_TYPE_AT = 5;
 /** Set Session Privilege Level, Get Device ID, Set User Password. */
 const COMMANDS_UNTIL_SET = 3;
 
@@ -45,7 +44,7 @@ describe("a session lost while the login's own password is set", () => {
     const { simulator } = await simulate();
     const proxy = await tamperWith(simulator.port);
     proxy.toConsole = (datagram) => {
-      const isCommand = ((datagram[PAYLOAD_TYPE_AT] ?? 0) & 0x3f) === PAYLOAD_TYPE.ipmi;
+      const isCommand = payloadTypeOf(datagram) === PAYLOAD_TYPE.ipmi;
       return isCommand && simulator.counters.commands >= COMMANDS_UNTIL_SET ? [] : [datagram];
     };
     const args = ["user", "set-password", "2", "-H", `127.0.0.1:${proxy.port}`];

@@ -1,11 +1,15 @@
 // Serial over LAN over a network that loses and repeats datagrams, seeded: bytes arrive whole and in order both ways.
+// And by a BMC that takes a console away without a word.
 import { expect } from "chai";
+import { activatePayload } from "../../src/commands/activate-payload.ts";
+import { deactivatePayload } from "../../src/commands/deactivate-payload.ts";
 import { setSolConfiguration } from "../../src/commands/set-sol-configuration.ts";
 import { encodeSolRetry, SOL_PARAMETER } from "../../src/commands/sol-configuration.ts";
 import { openSession } from "../../src/open-session.ts";
 import type { SimulatorFaults } from "../../src/simulator/faults.ts";
-import { openSerialConsole } from "../../src/sol/serial-console.ts";
+import { openSerialConsole, type SerialConsoleEvent } from "../../src/sol/serial-console.ts";
 import { closeAfterEach } from "../close-after-each.ts";
+import { eventually } from "../failure.ts";
 import { ConsoleReader, consoleBytes, SerialMachine } from "../serial-machine.ts";
 import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
 
@@ -47,4 +51,58 @@ describe("serial console over a lossy network", () => {
       await Promise.all(seeds.map((seed) => survive({ ...fault, seed }, length)));
     });
   }
+});
+
+describe("serial console of a BMC that takes it away without a word", () => {
+  const closing = closeAfterEach();
+
+  const watched = async () => {
+    const serial = new SerialMachine();
+    const { simulator } = await startSimulator({ serial, faults: { takesSolSilently: true } });
+    closing(simulator);
+    const { address, port } = simulator;
+    const options = { address, port, ...CREDENTIALS, retransmitMs: 100, keepAliveMs: 50 };
+    const events: SerialConsoleEvent[] = [];
+    const reconnect = { firstMs: 50, maxMs: 100 };
+    const onEvent = (event: SerialConsoleEvent) => events.push(event);
+    const console = closing(await openSerialConsole({ ...options, takeOver: true, reconnect, onEvent }));
+    const reader = new ConsoleReader(console);
+    // It must have seen once that the console is its own.
+    const before = simulator.counters.commands;
+    await eventually("it to look", () => simulator.counters.commands > before);
+    return { simulator, serial, options, events, reader };
+  };
+
+  it("opens it again if nobody has it", async () => {
+    const { options, serial, events, reader } = await watched();
+    const session = closing(await openSession(options));
+    await session.execute(deactivatePayload, { payloadType: 1, instance: 1 });
+    await eventually("it to be back", () => events.length === 2);
+    const [lost, back] = events;
+    expect(lost).to.include({ kind: "disconnected", isTaken: false });
+    expect(lost?.kind === "disconnected" && lost.error.message).to.contain("not active any more");
+    expect(back).to.deep.equal({ kind: "reconnected" });
+    serial.print("here");
+    expect((await reader.until(4)).toString()).to.equal("here");
+  });
+
+  it("gives way to whoever took it, and has it again after him", async () => {
+    const { simulator, options, serial, events, reader } = await watched();
+    const taker = closing(await openSession(options));
+    const payload = { payloadType: 1, instance: 1 };
+    // Sent together, so that no look falls in between.
+    await Promise.all([
+      taker.execute(deactivatePayload, payload),
+      taker.execute(activatePayload, { ...payload, encryption: true, authentication: true }),
+    ]);
+    await eventually("it to notice", () => events.length === 1);
+    expect(events[0]).to.include({ kind: "disconnected", isTaken: true });
+    const before = simulator.counters.sessionsOpened;
+    await eventually("it to try again", () => simulator.counters.sessionsOpened > before + 3);
+    await taker.execute(deactivatePayload, payload);
+    await eventually("it to be back", () => events.length > 1);
+    expect(events.slice(1)).to.deep.equal([{ kind: "reconnected" }]);
+    serial.print("here");
+    expect((await reader.until(4)).toString()).to.equal("here");
+  });
 });

@@ -2,26 +2,21 @@
 import type { IpmiError } from "../../src/errors.ts";
 import { type OpenSessionOptions, openSession } from "../../src/open-session.ts";
 import type { IpmiSession } from "../../src/session.ts";
-import type { BmcSimulatorOptions } from "../../src/simulator/simulator.ts";
-import { closeAfterEach } from "../close-after-each.ts";
 import { failure } from "../failure.ts";
-import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
+import { CREDENTIALS } from "../simulated-machine.ts";
+import { simulatorFixture } from "../simulator-fixture.ts";
 import { TamperingProxy } from "./tampering-proxy.ts";
 
 /** Call it once in a suite. */
 export function sessionFixture() {
-  const closing = closeAfterEach();
+  const { closing, simulate } = simulatorFixture();
   const reach = (port: number, options: Partial<OpenSessionOptions> = {}): OpenSessionOptions => {
     return { address: "127.0.0.1", port, ...CREDENTIALS, retransmitMs: 50, ...options };
   };
   return {
     closing,
     reach,
-    simulate: async (options: Partial<BmcSimulatorOptions> = {}) => {
-      const started = await startSimulator(options);
-      closing(started.simulator);
-      return started;
-    },
+    simulate,
     tamperWith: async (port: number): Promise<TamperingProxy> => closing(await TamperingProxy.start(port)),
     open: async (port: number, options?: Partial<OpenSessionOptions>): Promise<IpmiSession> =>
       closing(await openSession(reach(port, options))),

@@ -2,8 +2,12 @@
 import { expect } from "chai";
 import { Bmc } from "../../src/bmc.ts";
 import { getSessionInfo } from "../../src/commands/get-session-info.ts";
+import { setUserPassword } from "../../src/commands/set-user-password.ts";
+import { setUserAccess } from "../../src/commands/user-access.ts";
+import { getUserName } from "../../src/commands/user-name.ts";
 import type { IpmiErrorCode } from "../../src/errors.ts";
 import { type OpenSessionOptions, openSession } from "../../src/open-session.ts";
+import { raw } from "../../src/raw.ts";
 import { consoleRequest, encodeMessage, NET_FN, responseTo } from "../../src/wire/message.ts";
 import { encodeRmcp, RMCP_CLASS } from "../../src/wire/rmcp.ts";
 import { encodePacketV15, isSessionV15 } from "../../src/wire/session-v15.ts";
@@ -11,6 +15,7 @@ import { PAYLOAD_TYPE } from "../../src/wire/session-v20.ts";
 import { eventually, failure } from "../failure.ts";
 import { startSimulator } from "../simulated-machine.ts";
 import { sessionFixture } from "./session-fixture.ts";
+import { payloadTypeOf } from "./tampering-proxy.ts";
 
 /** Table 13-15, by what the caller is told. */
 const STATUS_CODES: Readonly<Record<number, IpmiErrorCode>> = {
@@ -43,13 +48,37 @@ describe("sessions", () => {
       for (const [status, code] of Object.entries(STATUS_CODES)) {
         it(`${fault} ${status}: ${code}`, async () => {
           const { simulator } = await simulate({ faults: { [fault]: Number(status) } });
-          const error = await refusal(simulator.port, { deadlineMs: 300 });
+          const error = await refusal(simulator.port);
           expect([error.code, error.rakpStatus, error.address]).to.deep.equal([code, Number(status), "127.0.0.1"]);
           expect(error.message).to.contain(`127.0.0.1:${simulator.port}`);
           expect(simulator.sessionCount).to.equal(0);
         });
       }
     }
+  });
+
+  it("given up between RAKP 3 and RAKP 4 leave no slot taken", async () => {
+    const { simulator } = await simulate();
+    const proxy = await tamperWith(simulator.port);
+    const controller = new AbortController();
+    const opened: number[] = [];
+    proxy.toConsole = (datagram) => {
+      if (payloadTypeOf(datagram) !== PAYLOAD_TYPE.rakp4) return [datagram];
+      opened.push(simulator.sessionCount);
+      controller.abort();
+      return [];
+    };
+    expect((await refusal(proxy.port, { signal: controller.signal })).code).to.equal("Aborted");
+    expect(opened).to.deep.equal([1]);
+    await eventually("the session to be closed", () => simulator.sessionCount === 0);
+  });
+
+  it("whose RAKP 4 is lost again and again leave no slot taken", async () => {
+    const { simulator } = await simulate();
+    const proxy = await tamperWith(simulator.port);
+    proxy.toConsole = (datagram) => (payloadTypeOf(datagram) === PAYLOAD_TYPE.rakp4 ? [] : [datagram]);
+    expect((await refusal(proxy.port, { deadlineMs: 600 })).code).to.equal("Timeout");
+    await eventually("the sessions to be closed", () => simulator.sessionCount === 0);
   });
 
   describe("cipher suites", () => {
@@ -106,7 +135,7 @@ describe("sessions", () => {
 
     it("what silence has taught is remembered for the next session of a Bmc", async () => {
       const { simulator } = await simulate({ cipherSuites: [3], faults: { ignoresUnknownSuites: true } });
-      const bmc = closing(new Bmc({ ...reach(simulator.port), idleCloseMs: 10 }));
+      const bmc = closing(new Bmc({ ...reach(simulator.port), idleCloseMs: 10, quirks: false }));
       await bmc.getPower();
       await eventually("the idle session to be closed", () => simulator.sessionCount === 0);
       const before = simulator.counters.datagramsReceived;
@@ -239,9 +268,7 @@ describe("sessions", () => {
       const { simulator } = await simulate(OLD);
       const session = await open(simulator.port, { protocol: "1.5" });
       expect(() => session.sendPayload(PAYLOAD_TYPE.serialOverLan, Buffer.alloc(4))).to.throw("no payload type 1");
-      const command = { name: "Long", netFn: 6, code: 1, privilege: 0, encodeRequest: () => Buffer.alloc(250) };
-      const codecs = { decodeRequest: () => undefined, encodeResponse: () => Buffer.alloc(0), decodeResponse: () => 0 };
-      const error = await failure(session.execute({ ...command, ...codecs }, undefined));
+      const error = await failure(raw(session, NET_FN.application, 0x01, Buffer.alloc(250)));
       expect(error.code).to.equal("InvalidArgument");
     });
   });
@@ -261,6 +288,10 @@ describe("sessions", () => {
     simulator.setPassword("changed");
     expect((await refusal(simulator.port)).code).to.equal("NoSuchUser");
     expect((await refusal(simulator.port, { user: "root" })).code).to.equal("WrongPassword");
+    const test = { userId: 2, operation: "test", password: Buffer.from("changed"), size: 16 } as const;
+    await before.execute(setUserPassword, test);
+    expect(await before.execute(getUserName, { userId: 2 })).to.deep.equal({ name: "root" });
+    await before.execute(setUserAccess, { channel: 1, userId: 2, privilegeLimit: 4 });
     await open(simulator.port, { user: "root", password: "changed" });
     expect((await before.getChassisStatus()).isPowerOn).to.equal(false);
   });

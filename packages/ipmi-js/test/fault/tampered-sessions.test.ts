@@ -6,6 +6,7 @@ import { encodeRmcp, RMCP_CLASS } from "../../src/wire/rmcp.ts";
 import { decodePacketV15, encodePacketV15, isSessionV15 } from "../../src/wire/session-v15.ts";
 import { decodePacket, encodePlainPacket, PAYLOAD_TYPE } from "../../src/wire/session-v20.ts";
 import { sessionFixture } from "./session-fixture.ts";
+import { payloadTypeOf } from "./tampering-proxy.ts";
 
 describe("sessions tampered with", () => {
   const { simulate, tamperWith, open, refusal } = sessionFixture();
@@ -56,7 +57,7 @@ describe("sessions tampered with", () => {
       // RMCP and session headers, then where the first algorithm record starts.
       const records = 16 + (at === "toBmc" ? 8 : 12);
       proxy[at] = (datagram) => {
-        if (datagram[5] !== type) return [datagram];
+        if (payloadTypeOf(datagram) !== type) return [datagram];
         const weaker = Buffer.from(datagram);
         for (const [index, number] of [1, 0, 0].entries()) weaker[records + 8 * index + 4] = number;
         return [weaker];
@@ -72,7 +73,7 @@ describe("sessions tampered with", () => {
     const proxy = await tamperWith(simulator.port);
     proxy.toConsole = (datagram) => {
       // HMAC-SHA256 was agreed to: say "no matching cipher suite" instead.
-      if (datagram[5] !== PAYLOAD_TYPE.openSessionResponse || datagram[32] !== 3) return [datagram];
+      if (payloadTypeOf(datagram) !== PAYLOAD_TYPE.openSessionResponse || datagram[32] !== 3) return [datagram];
       const refused = Buffer.from(datagram.subarray(0, 24));
       refused[14] = 8;
       refused[17] = 0x11;

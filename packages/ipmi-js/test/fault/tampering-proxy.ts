@@ -1,8 +1,12 @@
 // Someone between console and BMC: passes datagrams on, and adds, changes or repeats what it likes.
-import { createSocket, type Socket } from "node:dgram";
+import type { Socket } from "node:dgram";
+import { bindSocket } from "../bind-socket.ts";
 
 /** The datagrams that go on in place of one, in order. */
 export type Tamper = (datagram: Buffer) => readonly Buffer[];
+
+/** The payload type of an RMCP+ packet, which says in two bits besides how it is protected. */
+export const payloadTypeOf = (datagram: Buffer): number => (datagram[5] ?? 0) & 0x3f;
 
 /** A UDP proxy to one BMC on 127.0.0.1, for one console. */
 export class TamperingProxy {
@@ -25,9 +29,7 @@ export class TamperingProxy {
   }
 
   static async start(bmcPort: number): Promise<TamperingProxy> {
-    const sockets = [createSocket("udp4"), createSocket("udp4")] as const;
-    for (const socket of sockets) await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
-    return new TamperingProxy(...sockets, bmcPort);
+    return new TamperingProxy(await bindSocket(), await bindSocket(), bmcPort);
   }
 
   /** The port that consoles take for the BMC's. */

@@ -10,11 +10,13 @@ export const anyBytes = fc.uint8Array({ maxLength: 300, size: "max" }).map((byte
 
 export type Decoder = readonly [name: string, decode: (bytes: Buffer) => unknown];
 
-export function throwsOnlyWireErrors(work: () => unknown): void {
+/** Undefined for bytes that make no sense; any other error than that is the test's failure. */
+export function unlessWireError<T>(decode: () => T): T | undefined {
   try {
-    work();
+    return decode();
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
+    return undefined;
   }
 }
 
@@ -30,7 +32,7 @@ export function itThrowsOnlyWireErrors(
   for (const [name, decode] of [...decoders, ...ofCommands]) {
     it(`${name} throws WireError or nothing`, () => {
       fc.assert(
-        fc.property(anyBytes, (bytes) => throwsOnlyWireErrors(() => decode(bytes))),
+        fc.property(anyBytes, (bytes) => void unlessWireError(() => decode(bytes))),
         RUNS,
       );
     });

@@ -1,5 +1,4 @@
 // Hostile bytes: decoders throw WireError and nothing else, command codecs round-trip, simulator and client survive.
-import { createSocket } from "node:dgram";
 import { expect } from "chai";
 import fc from "fast-check";
 import { decodeBootFlags, encodeBootFlags } from "../../src/commands/boot-flags.ts";
@@ -26,6 +25,7 @@ import { closeAfterEach } from "../close-after-each.ts";
 import { failure } from "../failure.ts";
 import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
 import { readCaptures } from "../vectors/capture.ts";
+import { Attacker, hostileDatagrams, startBabbler } from "./datagrams.ts";
 import { anyBytes, itThrowsOnlyWireErrors, RUNS } from "./decoders.ts";
 
 const COMMANDS: readonly Command<unknown, unknown>[] = [
@@ -42,18 +42,7 @@ const COMMANDS: readonly Command<unknown, unknown>[] = [
 
 const keysOf = (id: number): SessionKeys => sessionKeys(CIPHER_SUITES.get(id) as CipherSuite, Buffer.alloc(20, 7));
 
-/** Bytes of real sessions with some of them changed, which get further than random ones. */
-const bentDatagram = fc
-  .tuple(
-    fc.constantFrom(...readCaptures().flatMap((capture) => capture.datagrams.map((d) => d.hex))),
-    fc.array(fc.tuple(fc.nat(400), fc.nat(255)), { maxLength: 4 }),
-    fc.nat(400),
-  )
-  .map(([hex, changes, length]) => {
-    const bytes = Buffer.from(hex, "hex");
-    for (const [at, value] of changes) bytes[at % bytes.length] = value;
-    return bytes.subarray(0, Math.max(4, length));
-  });
+const datagrams = hostileDatagrams(readCaptures());
 
 describe("hostile bytes", () => {
   const closing = closeAfterEach();
@@ -123,12 +112,11 @@ describe("hostile bytes", () => {
   it("the simulator lives on after random and bent datagrams", async () => {
     const { simulator, machine } = await startSimulator();
     const { address, port } = closing(simulator);
-    const socket = closing(createSocket("udp4"));
-    const send = (datagram: Buffer) =>
-      new Promise<void>((resolve, reject) => {
-        socket.send(datagram, port, address, (error) => (error ? reject(error) : resolve()));
-      });
-    await fc.assert(fc.asyncProperty(fc.oneof(anyBytes, bentDatagram), send), RUNS);
+    const attacker = closing(new Attacker());
+    await fc.assert(
+      fc.asyncProperty(datagrams, (datagram) => attacker.send(simulator, datagram)),
+      RUNS,
+    );
     expect((await ping({ address, port })).supportsIpmi).to.equal(true);
     const session = closing(await openSession({ address, port, ...CREDENTIALS }));
     expect((await session.getChassisStatus()).isPowerOn).to.equal(false);
@@ -138,19 +126,9 @@ describe("hostile bytes", () => {
   });
 
   it("the client takes no nonsense for an answer", async () => {
-    const babbler = closing(createSocket("udp4"));
-    await new Promise<void>((resolve) => babbler.bind(0, "127.0.0.1", resolve));
-    const datagrams = fc.sample(fc.oneof(anyBytes, bentDatagram), 100);
-    let next = 0;
-    babbler.on("message", (_, from) => {
-      for (let n = 0; n < 20; n += 1) {
-        babbler.send(datagrams[next % datagrams.length] ?? Buffer.alloc(0), from.port, from.address);
-        next += 1;
-      }
-    });
-    const { port } = babbler.address();
-    const options = { address: "127.0.0.1", port, ...CREDENTIALS, deadlineMs: 300, retransmitMs: 40 };
+    const babbler = closing(await startBabbler(fc.sample(datagrams, 100)));
+    const options = { address: "127.0.0.1", port: babbler.port, ...CREDENTIALS, deadlineMs: 300, retransmitMs: 40 };
     expect((await failure(openSession(options))).code).to.equal("Timeout");
-    expect(next).to.be.greaterThan(0);
+    expect(babbler.sentCount()).to.be.greaterThan(0);
   });
 });

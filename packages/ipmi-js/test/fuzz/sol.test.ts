@@ -6,6 +6,7 @@ import type { Command } from "../../src/commands/command.ts";
 import { deactivatePayload } from "../../src/commands/deactivate-payload.ts";
 import { getChannelPayloadSupport } from "../../src/commands/get-channel-payload-support.ts";
 import { getPayloadActivationStatus } from "../../src/commands/get-payload-activation-status.ts";
+import { getPayloadInstanceInfo } from "../../src/commands/get-payload-instance-info.ts";
 import { getSolConfiguration } from "../../src/commands/get-sol-configuration.ts";
 import { setSolConfiguration } from "../../src/commands/set-sol-configuration.ts";
 import { decodeSolRetry, encodeSolRetry } from "../../src/commands/sol-configuration.ts";
@@ -18,13 +19,14 @@ import { decodeSolPacket, encodeSolPacket } from "../../src/wire/sol.ts";
 import { closeAfterEach } from "../close-after-each.ts";
 import { SerialMachine } from "../serial-machine.ts";
 import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
-import { anyBytes, itThrowsOnlyWireErrors, RUNS, throwsOnlyWireErrors } from "./decoders.ts";
+import { anyBytes, itThrowsOnlyWireErrors, RUNS, unlessWireError } from "./decoders.ts";
 
 const COMMANDS: readonly Command<unknown, unknown>[] = [
   activatePayload,
   deactivatePayload,
   getChannelPayloadSupport,
   getPayloadActivationStatus,
+  getPayloadInstanceInfo,
   getSolConfiguration,
   setSolConfiguration,
 ] as never;
@@ -59,6 +61,13 @@ describe("hostile Serial over LAN", () => {
         const status = { capacity, activeInstances };
         const bytes = getPayloadActivationStatus.encodeResponse(status);
         expect(getPayloadActivationStatus.decodeResponse(bytes)).to.deep.equal(status);
+      }),
+      RUNS,
+    );
+    fc.assert(
+      fc.property(fc.nat(0xffffffff), (sessionId) => {
+        const bytes = getPayloadInstanceInfo.encodeResponse({ sessionId });
+        expect(getPayloadInstanceInfo.decodeResponse(bytes)).to.deep.equal({ sessionId });
       }),
       RUNS,
     );
@@ -121,7 +130,7 @@ describe("hostile Serial over LAN", () => {
           onSilence: () => {},
         });
         link.start(16);
-        for (const payload of payloads) throwsOnlyWireErrors(() => link.receive(payload));
+        for (const payload of payloads) unlessWireError(() => link.receive(payload));
         link.close();
         expect(room).to.be.at.least(0);
       }),

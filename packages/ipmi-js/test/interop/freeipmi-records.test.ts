@@ -1,37 +1,20 @@
-// FreeIPMI's tools read the records of our simulator. The password goes by a configuration file, never by argv.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+// FreeIPMI's tools read the records of our simulator.
 import { expect } from "chai";
-import { closeAfterEach } from "../close-after-each.ts";
-import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
-import { fieldsOf, runTool, tableOf } from "./peer-tool.ts";
+import { simulatorFixture } from "../simulator-fixture.ts";
+import { FreeIpmi, fieldsOf, tableOf } from "./peer-tool.ts";
 import { RECORDS_CONTENT } from "./records-content.ts";
 
 describe("FreeIPMI reads the simulator's records", () => {
-  const closing = closeAfterEach();
-  let folder: string;
-  let host: string;
-  const run = async (tool: string, ...words: string[]) => {
-    const config = join(folder, "freeipmi.conf");
-    const session = [`--config-file=${config}`, "-D", "LAN_2_0", "-h", host, "-l", "admin", ...words];
-    const { status, stdout, stderr } = await runTool(tool, session);
-    expect(stderr.replaceAll(/Caching SDR re.*/g, "").trim()).to.equal("");
-    expect(status).to.equal(0);
-    return stdout;
-  };
+  const { closing, simulate } = simulatorFixture();
+  let tools: FreeIpmi;
+  let port: number;
   /** The cache of records is kept by host name: each test has its own. */
   const runWithCache = (tool: string, ...words: string[]) =>
-    run(tool, `--sdr-cache-directory=${folder}`, "--quiet-cache", ...words);
+    tools.run(port, tool, `--sdr-cache-directory=${tools.folder}`, "--quiet-cache", ...words);
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), "freeipmi-"));
-    closing({ close: () => rm(folder, { recursive: true }) });
-    const { user, password } = CREDENTIALS;
-    await writeFile(join(folder, "freeipmi.conf"), `username ${user}\npassword ${password}\n`, { mode: 0o600 });
-    const { simulator } = await startSimulator({ content: RECORDS_CONTENT });
-    closing(simulator);
-    host = `127.0.0.1:${simulator.port}`;
+    tools = closing(await FreeIpmi.create());
+    ({ port } = (await simulate({ content: RECORDS_CONTENT })).simulator);
   });
 
   it("ipmi-sensors: names, readings, units, thresholds, states", async () => {
@@ -121,7 +104,7 @@ describe("FreeIPMI reads the simulator's records", () => {
   });
 
   it("bmc-info: the functions the BMC has", async () => {
-    const info = fieldsOf(await run("bmc-info", "--get-device-id"));
+    const info = fieldsOf(await tools.run(port, "bmc-info", "--get-device-id"));
     const parts = ["Sensor Device", "SDR Repository Device", "SEL Device", "FRU Inventory Device", "Chassis Device"];
     expect(parts.map((part) => info.get(part))).to.deep.equal(parts.map(() => "supported"));
     expect(info.get("Device SDRs")).to.equal("unsupported");

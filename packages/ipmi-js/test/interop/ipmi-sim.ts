@@ -1,11 +1,11 @@
 // Starts a real `ipmi_sim` (OpenIPMI) with a shell script as its machine. Debian package: openipmi.
 import { type ChildProcess, spawn } from "node:child_process";
-import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getChannelAuthenticationCapabilities } from "../../src/sessionless.ts";
+import { bindSocket } from "../bind-socket.ts";
 import type { BmcUnderTest } from "../contract/bmc-contract.ts";
 
 const ADDRESS = "127.0.0.1";
@@ -57,8 +57,7 @@ ${more}
 `;
 
 async function freePort(): Promise<number> {
-  const socket = createSocket("udp4");
-  await new Promise<void>((resolve) => socket.bind(0, ADDRESS, resolve));
+  const socket = await bindSocket();
   const { port } = socket.address();
   await new Promise<void>((resolve) => socket.close(() => resolve()));
   return port;

@@ -1,14 +1,13 @@
 // The real `ipmitool` reads and clears the records of our simulator.
 import { expect } from "chai";
 import type { BmcSimulator } from "../../src/simulator/simulator.ts";
-import { closeAfterEach } from "../close-after-each.ts";
-import { startSimulator } from "../simulated-machine.ts";
+import { simulatorFixture } from "../simulator-fixture.ts";
 import { fieldsOf, ipmitool, tableOf } from "./peer-tool.ts";
 import { RECORDS_CONTENT } from "./records-content.ts";
 
 for (const suite of [3, 17]) {
   describe(`ipmitool -C ${suite} reads the simulator's records`, () => {
-    const closing = closeAfterEach();
+    const { simulate } = simulatorFixture();
     let simulator: BmcSimulator;
     const run = async (...words: string[]) => {
       const { status, stdout, stderr } = await ipmitool(simulator.port, suite, ...words);
@@ -18,8 +17,7 @@ for (const suite of [3, 17]) {
     };
 
     beforeEach(async () => {
-      ({ simulator } = await startSimulator({ content: RECORDS_CONTENT }));
-      closing(simulator);
+      ({ simulator } = await simulate({ content: RECORDS_CONTENT }));
     });
 
     it("sel info, list, elist, clear", async () => {

@@ -1,48 +1,31 @@
-// The real `ipmitool -I lanplus` drives our simulator. The password goes by the environment (-E), never by argv.
-import { execFile } from "node:child_process";
+// The real `ipmitool -I lanplus` drives our simulator.
 import { expect } from "chai";
 import type { BmcSimulator } from "../../src/simulator/simulator.ts";
-import { CREDENTIALS, type SimulatedMachine, startSimulator } from "../simulated-machine.ts";
-
-interface Run {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly ms: number;
-}
-
-function ipmitool(port: number, words: string[], password: string = CREDENTIALS.password): Promise<Run> {
-  const args = ["-I", "lanplus", "-H", "127.0.0.1", "-p", String(port), "-U", CREDENTIALS.user, "-E", ...words];
-  const start = performance.now();
-  return new Promise((resolve) => {
-    execFile(
-      "ipmitool",
-      args,
-      { env: { ...process.env, IPMI_PASSWORD: password }, timeout: 15_000 },
-      (error, stdout, stderr) => {
-        const status = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
-        resolve({ status, stdout, stderr, ms: performance.now() - start });
-      },
-    );
-  });
-}
+import type { SimulatedMachine } from "../simulated-machine.ts";
+import { simulatorFixture } from "../simulator-fixture.ts";
+import { ipmitoolLogin, runTool } from "./peer-tool.ts";
 
 for (const suite of [["-C", "3"], ["-C", "17"], []]) {
   describe(`ipmitool ${suite.join(" ") || "without -C"} drives the simulator`, () => {
     let simulator: BmcSimulator;
     let machine: SimulatedMachine;
-    const run = (...words: string[]) => ipmitool(simulator.port, [...suite, ...words]);
+    const { simulate } = simulatorFixture();
+    const argumentsOf = (words: readonly string[]) => [
+      ...["-I", "lanplus", ...suite],
+      ...ipmitoolLogin(simulator.port),
+      ...words,
+    ];
+    const run = (...words: string[]) => runTool("ipmitool", argumentsOf(words));
 
     beforeEach(async () => {
-      ({ simulator, machine } = await startSimulator());
+      ({ simulator, machine } = await simulate());
     });
-    afterEach(() => simulator.close());
 
     it("power status, on, cycle, off", async () => {
-      const status = await run("power", "status");
-      expect(status.stdout).to.equal("Chassis Power is off\n");
+      const start = performance.now();
+      expect((await run("power", "status")).stdout).to.equal("Chassis Power is off\n");
       // Without an answer to the sessionless cipher suite question ipmitool would wait 10 seconds.
-      expect(status.ms).to.be.below(5000);
+      expect(performance.now() - start).to.be.below(5000);
       expect((await run("power", "on")).status).to.equal(0);
       expect((await run("power", "status")).stdout).to.equal("Chassis Power is on\n");
       expect((await run("power", "cycle")).status).to.equal(0);
@@ -75,7 +58,7 @@ for (const suite of [["-C", "3"], ["-C", "17"], []]) {
     });
 
     it("is refused with a wrong password", async () => {
-      const refused = await ipmitool(simulator.port, [...suite, "power", "on"], "wrong");
+      const refused = await runTool("ipmitool", argumentsOf(["power", "on"]), { IPMI_PASSWORD: "wrong" });
       expect(refused.status).to.equal(1);
       expect(refused.stderr).to.contain("Unable to establish IPMI v2 / RMCP+ session");
       expect(machine.actions).to.deep.equal([]);

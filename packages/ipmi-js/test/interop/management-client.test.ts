@@ -19,19 +19,14 @@ import { readLanConfiguration, writeLanConfiguration } from "../../src/lan-confi
 import { openSession } from "../../src/open-session.ts";
 import { raw } from "../../src/raw.ts";
 import { listUsers, setUser } from "../../src/set-user.ts";
-import { BmcSimulator } from "../../src/simulator/simulator.ts";
+import type { BmcSimulator } from "../../src/simulator/simulator.ts";
 import { closeAfterEach } from "../close-after-each.ts";
+import type { BmcUnderTest } from "../contract/bmc-contract.ts";
 import { eventually, failure } from "../failure.ts";
-import { CREDENTIALS, SimulatedMachine } from "../simulated-machine.ts";
+import { CREDENTIALS, type SimulatedMachine, startSimulator } from "../simulated-machine.ts";
 import { startIpmiSim } from "./ipmi-sim.ts";
 
-interface Target {
-  readonly address: string;
-  readonly port: number;
-  readonly user: string;
-  readonly password: string;
-  close(): unknown;
-}
+type Target = Pick<BmcUnderTest, "address" | "port" | "user" | "password" | "close">;
 
 const SATELLITE = 0x2c;
 const SECOND_CONTROLLER = `mc_add 0x2c 0x42 no-device-sdrs 0x01 2 5 0x01 0x0 0x2
@@ -40,9 +35,7 @@ mc_enable 0x2c
 const CHANNEL = 1;
 
 async function startOurs(): Promise<Target & { machine: SimulatedMachine; simulator: BmcSimulator }> {
-  const machine = new SimulatedMachine();
-  const options = { address: "127.0.0.1", ...CREDENTIALS, handlers: machine, coldResetMs: 200 };
-  const simulator = await BmcSimulator.listen(options);
+  const { machine, simulator } = await startSimulator({ coldResetMs: 200 });
   const { port } = simulator;
   return { address: "127.0.0.1", port, ...CREDENTIALS, machine, simulator, close: () => simulator.close() };
 }

@@ -1,20 +1,17 @@
 // The management commands: the real ipmitool and FreeIPMI drive our simulator without complaint.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect } from "chai";
 import { formatGuid } from "../../src/commands/get-guid.ts";
 import { openSession } from "../../src/open-session.ts";
 import type { BmcSimulator } from "../../src/simulator/simulator.ts";
-import { closeAfterEach } from "../close-after-each.ts";
 import { eventually } from "../failure.ts";
-import { CREDENTIALS, type SimulatedMachine, startSimulator } from "../simulated-machine.ts";
-import { fieldsOf, ipmitool, runTool } from "./peer-tool.ts";
+import { CREDENTIALS, type SimulatedMachine } from "../simulated-machine.ts";
+import { simulatorFixture } from "../simulator-fixture.ts";
+import { FreeIpmi, fieldsOf, ipmitool } from "./peer-tool.ts";
 
 const GUID = Buffer.from("00112233445566778899aabbccddeeff", "hex");
 
 describe("ipmitool manages the simulator", () => {
-  const closing = closeAfterEach();
+  const { closing, simulate } = simulatorFixture();
   let simulator: BmcSimulator;
   let machine: SimulatedMachine;
   const run = (...words: string[]) => ipmitool(simulator.port, 3, ...words);
@@ -27,8 +24,7 @@ describe("ipmitool manages the simulator", () => {
   };
 
   beforeEach(async () => {
-    ({ simulator, machine } = await startSimulator({ guid: GUID, coldResetMs: 200 }));
-    closing(simulator);
+    ({ simulator, machine } = await simulate({ guid: GUID, coldResetMs: 200 }));
   });
 
   it("chassis identify, policy, restart_cause, selftest, poh", async () => {
@@ -155,33 +151,14 @@ describe("ipmitool manages the simulator", () => {
 });
 
 describe("FreeIPMI manages the simulator", () => {
-  const closing = closeAfterEach();
-  let folder: string;
-  let host: string;
-  const run = async (tool: string, ...words: string[]): Promise<string> => {
-    const config = `--config-file=${join(folder, "freeipmi.conf")}`;
-    const { status, stdout, stderr } = await runTool(tool, [
-      config,
-      "-D",
-      "LAN_2_0",
-      "-h",
-      host,
-      "-l",
-      "admin",
-      ...words,
-    ]);
-    expect(stderr.trim(), tool).to.equal("");
-    expect(status, tool).to.equal(0);
-    return stdout;
-  };
+  const { closing, simulate } = simulatorFixture();
+  let tools: FreeIpmi;
+  let port: number;
+  const run = (tool: string, ...words: string[]) => tools.run(port, tool, ...words);
 
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), "freeipmi-"));
-    closing({ close: () => rm(folder, { recursive: true }) });
-    const { user, password } = CREDENTIALS;
-    await writeFile(join(folder, "freeipmi.conf"), `username ${user}\npassword ${password}\n`, { mode: 0o600 });
-    const { simulator } = await startSimulator({ guid: GUID });
-    host = `127.0.0.1:${closing(simulator).port}`;
+    tools = closing(await FreeIpmi.create());
+    ({ port } = (await simulate({ guid: GUID })).simulator);
   });
 
   it("bmc-info", async () => {

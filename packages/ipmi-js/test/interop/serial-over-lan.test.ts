@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { expect } from "chai";
 import type { BmcSimulator } from "../../src/simulator/simulator.ts";
-import { openSerialConsole } from "../../src/sol/serial-console.ts";
+import { openSerialConsole, type SerialConsoleOptions } from "../../src/sol/serial-console.ts";
 import { closeAfterEach } from "../close-after-each.ts";
 import type { BmcUnderTest } from "../contract/bmc-contract.ts";
 import { eventually, failure } from "../failure.ts";
@@ -63,18 +63,13 @@ describe("serial console of ipmi_sim", () => {
     peer = closing(await startIpmiSim(`  sol "tcp:127.0.0.1:${await machine.listen()}" 115200`));
   });
 
-  const open = async (takeOver = false) => {
+  const open = async (more: Partial<SerialConsoleOptions> = {}) => {
     const { address, port, user, password } = peer;
     const options = {
-      address,
-      port,
-      user,
-      password,
-      cipherSuites: [3],
-      retransmitMs: 200,
-      reconnect: { deadlineMs: 0 },
+      ...{ address, port, user, password, cipherSuites: [3] },
+      ...{ retransmitMs: 200, retryIntervalMs: 200, keepAliveMs: 100, reconnect: { deadlineMs: 0 } },
     };
-    const console = closing(await openSerialConsole({ ...options, takeOver, retryIntervalMs: 200 }));
+    const console = closing(await openSerialConsole({ ...options, ...more }));
     return { console, reader: new ConsoleReader(console) };
   };
 
@@ -92,13 +87,18 @@ describe("serial console of ipmi_sim", () => {
     expect(await reader.ended).to.equal(undefined);
   });
 
-  it("is in use by one, and taken over by another", async () => {
+  it("is in use by one, and taken over by another: ipmi_sim says nothing, who had it notices", async () => {
     const { reader } = await open();
     expect((await failure(open())).code).to.equal("ConsoleInUse");
-    const { console } = await open(true);
+    // Time for a look at what is still its own.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const { console } = await open({ takeOver: true });
     await console.write("mine");
     await eventually("the typed characters", () => machine.typed.toString() === "mine");
-    void reader;
+    // By when it looks: between the two, or after them.
+    expect((await reader.ended)?.message).to.match(
+      /Serial over LAN is not active any more|another session has taken it/,
+    );
   });
 });
 
@@ -171,6 +171,24 @@ describe("serial console of the simulator", () => {
   };
   const OPERATIONAL = "[SOL Session operational.  Use ~? for help]\n";
   const ESTABLISHED = "[SOL established]\r\n";
+  /** `start` and `end` are what the tool says then. */
+  const useToTheEnd = async (terminal: Terminal, start: string, breakKeys: string, leaveKeys: string, end: string) => {
+    await terminal.until(start);
+    const printed = consoleBytes(100_000);
+    serial.print(printed);
+    await eventually("the console", () => terminal.after(start).length >= printed.length, 15_000);
+    expect(terminal.after(start).equals(printed)).to.equal(true);
+    const typed = typedText(3000);
+    terminal.type(typed);
+    await eventually("the typed characters", () => serial.typed.length >= typed.length, 15_000);
+    expect(serial.typed.toString()).to.equal(typed);
+    terminal.type(breakKeys);
+    await eventually("the break", () => serial.breaks === 1);
+    terminal.type(leaveKeys);
+    await terminal.exit();
+    expect(terminal.output.toString("latin1")).to.contain(end);
+    await eventually("the session to end", () => simulator.sessionCount === 0);
+  };
 
   it("ipmitool sol info", async () => {
     const terminal = ipmitool("sol info");
@@ -194,22 +212,7 @@ describe("serial console of the simulator", () => {
   });
 
   it("ipmitool sol activate: 100 kB of all bytes come whole, what is typed goes whole, a break, and it leaves", async () => {
-    const terminal = ipmitool("sol activate");
-    await terminal.until(OPERATIONAL);
-    const printed = consoleBytes(100_000);
-    serial.print(printed);
-    await eventually("the console", () => terminal.after(OPERATIONAL).length >= printed.length, 15_000);
-    expect(terminal.after(OPERATIONAL).equals(printed)).to.equal(true);
-    const typed = typedText(3000);
-    terminal.type(typed);
-    await eventually("the typed characters", () => serial.typed.length >= typed.length, 15_000);
-    expect(serial.typed.toString()).to.equal(typed);
-    terminal.type("\r~B");
-    await eventually("the break", () => serial.breaks === 1);
-    terminal.type("\r~.");
-    await terminal.exit();
-    expect(terminal.output.toString("latin1")).to.contain("[terminated ipmitool]");
-    await eventually("the session to end", () => simulator.sessionCount === 0);
+    await useToTheEnd(ipmitool("sol activate"), OPERATIONAL, "\r~B", "\r~.", "[terminated ipmitool]");
   });
 
   it("ipmitool sol deactivate ends our client's console, and is told when there is none", async () => {
@@ -232,22 +235,7 @@ describe("serial console of the simulator", () => {
   });
 
   it("ipmiconsole: 100 kB of all bytes come whole, what is typed goes whole, a break, and it leaves", async () => {
-    const terminal = ipmiconsole();
-    await terminal.until(ESTABLISHED);
-    const printed = consoleBytes(100_000);
-    serial.print(printed);
-    await eventually("the console", () => terminal.after(ESTABLISHED).length >= printed.length, 15_000);
-    expect(terminal.after(ESTABLISHED).equals(printed)).to.equal(true);
-    const typed = typedText(3000);
-    terminal.type(typed);
-    await eventually("the typed characters", () => serial.typed.length >= typed.length, 15_000);
-    expect(serial.typed.toString()).to.equal(typed);
-    terminal.type("&B");
-    await eventually("the break", () => serial.breaks === 1);
-    terminal.type("&.");
-    await terminal.exit();
-    expect(terminal.output.toString("latin1")).to.contain("[closing the connection]");
-    await eventually("the session to end", () => simulator.sessionCount === 0);
+    await useToTheEnd(ipmiconsole(), ESTABLISHED, "&B", "&.", "[closing the connection]");
   });
 
   it("ipmiconsole takes the console from our client, unless told not to", async () => {

@@ -1,13 +1,16 @@
 // Sessions of every kind with real peers: ipmitool and FreeIPMI at our simulator, our client at ipmi_sim.
-import { execFile } from "node:child_process";
 import { expect } from "chai";
+import { getSessionInfo } from "../../src/commands/get-session-info.ts";
 import { openSession } from "../../src/open-session.ts";
 import type { BmcSimulator } from "../../src/simulator/simulator.ts";
+import { PAYLOAD_TYPE } from "../../src/wire/session-v20.ts";
 import { closeAfterEach } from "../close-after-each.ts";
 import type { BmcUnderTest } from "../contract/bmc-contract.ts";
-import { failure } from "../failure.ts";
+import { eventually, failure } from "../failure.ts";
+import { payloadTypeOf, TamperingProxy } from "../fault/tampering-proxy.ts";
 import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
 import { startIpmiSim } from "./ipmi-sim.ts";
+import { ipmitoolLogin, runTool } from "./peer-tool.ts";
 
 const ALL_SUITES = [0, 1, 2, 3, 6, 7, 8, 11, 12, 15, 16, 17] as const;
 /** ipmitool 1.8.19 does not speak MD5-128: it ends in a failed assertion. */
@@ -15,18 +18,13 @@ const IPMITOOL_SUITES = ALL_SUITES.filter((id) => id !== 11 && id !== 12);
 const KG = "the-bmc-key";
 
 /** Runs a program to its end; what it said on both outputs. */
-function run(program: string, args: readonly string[]): Promise<string> {
-  const env = { ...process.env, IPMI_PASSWORD: CREDENTIALS.password, IPMI_KGKEY: KG };
-  return new Promise((resolve, reject) => {
-    execFile(program, args, { env, timeout: 15_000 }, (error, stdout, stderr) => {
-      if (error?.code === "ENOENT") reject(new Error(`${program} is not installed`));
-      else resolve(stdout + stderr);
-    });
-  });
+async function run(program: string, args: readonly string[]): Promise<string> {
+  const { stdout, stderr } = await runTool(program, args, { IPMI_KGKEY: KG });
+  return stdout + stderr;
 }
 
 const ipmitool = (port: number, ...words: string[]) =>
-  run("ipmitool", ["-H", "127.0.0.1", "-p", String(port), "-U", CREDENTIALS.user, "-E", ...words, "power", "status"]);
+  run("ipmitool", [...ipmitoolLogin(port), ...words, "power", "status"]);
 const ipmipower = (port: number, ...words: string[]) => {
   const login = ["-h", `127.0.0.1:${port}`, "-u", CREDENTIALS.user, "-p", CREDENTIALS.password];
   return run("ipmipower", ["--stat", ...login, "--session-timeout", "8000", ...words]);
@@ -129,6 +127,23 @@ describe("our sessions with ipmi_sim", () => {
     expect(error.message).to.match(
       /accepts none of the cipher suites offered \(17, 16, 15\); it lists (none|[\d, ]+);/,
     );
+  });
+
+  it("takes the Close Session of an opening that was given up before its RAKP 4", async () => {
+    const proxy = closing(await TamperingProxy.start(target.port));
+    const controller = new AbortController();
+    proxy.toConsole = (datagram) => {
+      if (payloadTypeOf(datagram) !== PAYLOAD_TYPE.rakp4) return [datagram];
+      controller.abort();
+      return [];
+    };
+    const { signal } = controller;
+    const given = { ...options(), cipherSuites: [3] };
+    expect((await failure(openSession({ ...given, port: proxy.port, signal }))).code).to.equal("Aborted");
+    const session = closing(await openSession(given));
+    await eventually("the other session to go", async () => {
+      return (await session.execute(getSessionInfo, undefined)).active === 1;
+    });
   });
 
   for (const type of ["none", "md5", "password"] as const) {
