@@ -4,6 +4,7 @@ import { CIPHER_SUITES, type CipherSuite } from "./crypto.ts";
 import { isIpmiError } from "./errors.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { askCapabilities, askCipherSuites, type SessionlessAsker } from "./sessionless.ts";
+import { connect } from "./transport.ts";
 
 /** A BMC's own word, unsigned and often wrong: good for the order in which to try, and for error texts. */
 export interface BmcOffer {
@@ -18,7 +19,7 @@ const SENDS = 2;
 
 /** Asks a BMC; undefined if it does not answer at all. Only `Aborted` and our own mistakes are thrown. */
 export async function askOffer(options: ResolvedOptions, budget: Budget): Promise<BmcOffer | undefined> {
-  const transport = await options.network.connect(options.address, options.port, budget);
+  const transport = await connect(options, budget);
   try {
     const asker: SessionlessAsker = { transport, budget, retransmitMs: options.retransmitMs, maxSends: SENDS };
     const capabilities = await orUndefined(askCapabilities(asker, options.privilege));

@@ -84,6 +84,7 @@ export class Bmc {
   readonly #fifo = new Fifo();
   /** Undefined until the BMC was asked what it is. */
   #workaround: Workaround | undefined;
+  #wasAskedInPassing = false;
   #lastEndAt = 0;
   #powerSettlesAt = 0;
   #bootSettlesAt = 0;
@@ -270,7 +271,11 @@ export class Bmc {
       try {
         this.#session ??= await openResolvedSession(this.#options, budget);
         // The first operation does not pay for the question: gaps and idle times are for those who come again.
-        if (this.#lastEndAt > 0) await this.#knownWorkaround(this.#session, limits, budget);
+        if (this.#lastEndAt > 0 && !this.#wasAskedInPassing) {
+          // Trap: a BMC that leaves the question without an answer must stay readable.
+          this.#wasAskedInPassing = true;
+          await this.#knownWorkaround(this.#session, limits, budget);
+        }
         return await work(this.#session, limits, budget);
       } catch (error) {
         if (error instanceof NoVerdictError) throw error;

@@ -29,6 +29,25 @@ export function remainingMs(budget: Budget): number {
   return Math.max(0, budget.endsAt - performance.now());
 }
 
+/**
+ * What `work` gives, or undefined if the budget ends or its signal fires before. For what cannot be interrupted: it is left behind
+ * then. Rejects as `work` does.
+ */
+export function within<T>(work: Promise<T>, budget: Budget): Promise<T | undefined> {
+  const { signal } = budget;
+  if (signal?.aborted) return Promise.resolve(undefined);
+  return new Promise((resolve, reject) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve(undefined);
+    };
+    const timer = setTimeout(end, Math.min(remainingMs(budget), LONGEST_TIMER_MS));
+    signal?.addEventListener("abort", end, { once: true });
+    work.then(resolve, reject).finally(end);
+  });
+}
+
 /** Waits `ms`, or until the budget ends or its signal fires, whichever is first. Never throws. */
 export function pause(ms: number, budget: Budget): Promise<void> {
   if (ms <= 0 || budget.signal?.aborted) return Promise.resolve();

@@ -10,7 +10,7 @@ import { type EstablishedSession, establish, SENDS_PER_STEP, SetupLostError } fr
 import { establishV15 } from "./handshake-v15.ts";
 import { type ResolvedOptions, resolveOptions, type SessionOptions } from "./options.ts";
 import { IpmiSession } from "./session.ts";
-import type { Transport } from "./transport.ts";
+import { connect, type Transport } from "./transport.ts";
 import { AUTHENTICATION_TYPE } from "./wire/session-v15.ts";
 
 /** {@link SessionOptions} of one call. */
@@ -212,7 +212,7 @@ async function openOnce(
   budget: Budget,
   establishOver: (transport: Transport) => Promise<EstablishedSession>,
 ): Promise<IpmiSession> {
-  const transport = await options.network.connect(options.address, options.port, budget);
+  const transport = await connect(options, budget);
   let session: IpmiSession | undefined;
   try {
     session = new IpmiSession(transport, await establishOver(transport), options);

@@ -5,7 +5,7 @@ import { isIP, SocketAddress } from "node:net";
 import { bmcName } from "./bmc-name.ts";
 import type { Budget } from "./budget.ts";
 import { IpmiError } from "./errors.ts";
-import { type Network, noWayError, resolveName, type Transport } from "./transport.ts";
+import { type Network, noWayError, OPEN_SOCKET, resolveName, type Transport } from "./transport.ts";
 
 /** Options of {@link SharedSockets}. */
 export interface SharedSocketsOptions {
@@ -91,7 +91,7 @@ export class SharedSockets implements Network {
   #socket(family: Family, address: string, port: number): Promise<Socket> {
     if (this.#closing !== undefined) {
       const text = `no way to the BMC ${bmcName(address, port)}: its shared sockets are closed`;
-      return Promise.reject(new IpmiError("Closed", text, { address, operation: "open a UDP socket" }));
+      return Promise.reject(new IpmiError("Closed", text, { address, operation: OPEN_SOCKET }));
     }
     this.#next = (this.#next + 1) % this.#limit;
     const slot = `${family} ${this.#next}`;

@@ -4,8 +4,9 @@ import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { isIP } from "node:net";
 import { bmcName } from "./bmc-name.ts";
-import { type Budget, pause } from "./budget.ts";
+import { type Budget, within } from "./budget.ts";
 import { IpmiError, type Peer } from "./errors.ts";
+import { abortedError } from "./exchange.ts";
 
 /** What a session needs to talk to its BMC. One socket for many BMCs can satisfy it too. */
 export interface Transport extends Peer {
@@ -23,6 +24,14 @@ export interface Network {
   /** A transport to one BMC. A host name that does not resolve is `InvalidArgument`. */
   connect(address: string, port: number, budget: Budget): Promise<Transport>;
 }
+
+/** Where a transport comes from, and to whom. */
+interface Way extends Peer {
+  readonly network: Network;
+  readonly port: number;
+}
+
+export const OPEN_SOCKET = "open a UDP socket";
 
 /** {@link Transport} over a UDP socket of its own, connected: the kernel drops datagrams from others. */
 export class UdpTransport implements Transport {
@@ -86,13 +95,23 @@ export class UdpTransport implements Transport {
 export function noWayError(address: string, port: number, cause: unknown): IpmiError {
   const why = cause instanceof Error ? cause.message : String(cause);
   const text = `no way to the BMC ${bmcName(address, port)}: ${why}`;
-  return new IpmiError("Timeout", text, { address, operation: "open a UDP socket", cause });
+  return new IpmiError("Timeout", text, { address, operation: OPEN_SOCKET, cause });
 }
 
 /** A socket for each transport. */
 export const OWN_SOCKETS: Network = {
   connect: (address, port, budget) => UdpTransport.connect(address, port, budget),
 };
+
+/** A transport of `network`, which may be a caller's own and slow: `Timeout` or `Aborted` when the budget ends before there is one. */
+export async function connect({ network, address, port, name }: Way, budget: Budget): Promise<Transport> {
+  const connecting = network.connect(address, port, budget);
+  const transport = await within(connecting, budget);
+  if (transport !== undefined) return transport;
+  connecting.then((late) => late.close()).catch(() => {});
+  if (budget.signal?.aborted) throw abortedError({ address, name }, OPEN_SOCKET, budget.signal);
+  throw noWayError(address, port, new Error(`its network gave no socket within ${budget.totalMs} ms`));
+}
 
 /** The name server did not answer, or could not: it may the next time. */
 const TEMPORARY: ReadonlySet<string> = new Set(["EAI_AGAIN", "ETIMEOUT", "ESERVFAIL", "ECONNREFUSED"]);
@@ -108,12 +127,7 @@ export async function resolveName(address: string, budget: Budget): Promise<stri
     const text = `the BMC address "${address}" does not resolve (${cause.code}): check its spelling and the name server`;
     throw new IpmiError("InvalidArgument", text, { address, operation, cause });
   });
-  const over = new AbortController();
-  const patience = budget.signal === undefined ? over.signal : AbortSignal.any([over.signal, budget.signal]);
-  const resolved = await Promise.race([
-    found,
-    pause(Number.POSITIVE_INFINITY, { ...budget, signal: patience }),
-  ]).finally(() => over.abort());
+  const resolved = await within(found, budget);
   if (resolved !== undefined) return resolved.address;
   if (budget.signal?.aborted)
     throw new IpmiError("Aborted", `${operation} "${address}" was given up on request`, { address, operation });

@@ -76,10 +76,19 @@ export class TerminalRun {
   readonly #closed: Promise<unknown[]>;
   #shown = "";
 
-  constructor(args: readonly string[], environment: NodeJS.ProcessEnv = LOGIN) {
+  /** `wrap` makes a shell's script of the command. */
+  constructor(
+    args: readonly string[],
+    environment: NodeJS.ProcessEnv = LOGIN,
+    wrap: (command: string) => string = (command) => command,
+  ) {
     const quoted = [process.execPath, entry(), ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
     const env = environmentOf(environment);
-    this.#child = spawn("script", ["-qec", quoted, "/dev/null"], { env, timeout: DEADLINE_MS, killSignal: "SIGKILL" });
+    this.#child = spawn("script", ["-qec", wrap(quoted), "/dev/null"], {
+      env,
+      timeout: DEADLINE_MS,
+      killSignal: "SIGKILL",
+    });
     this.#child.stdout?.on("data", (chunk) => {
       this.#shown += chunk;
     });

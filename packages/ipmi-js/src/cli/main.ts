@@ -99,6 +99,8 @@ async function runCommand(command: CliCommand, args: readonly string[]): Promise
   setMaxListeners(0, interrupt.signal);
   let ended: NodeJS.Signals | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
+    // Trap: the shell and the kernel each tell of a closed terminal.
+    if (signal === "SIGHUP" && interrupt.signal.aborted) return;
     // The second one does not wait for the BMCs any more.
     if (interrupt.signal.aborted) process.exit(statusOfSignal(signal));
     ended = signal;

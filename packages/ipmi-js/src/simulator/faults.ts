@@ -30,6 +30,8 @@ export interface SimulatorFaults {
   refusesBootDevice?: boolean;
   /** Boot flags are accepted and forgotten. */
   forgetsBootDevice?: boolean;
+  /** Commands that are never answered. */
+  ignoredCommands?: readonly { readonly netFn: number; readonly code: number }[];
   /** A session that loses Serial over LAN to another's Deactivate Payload is not told, as by ipmi_sim. */
   takesSolSilently?: boolean;
 }

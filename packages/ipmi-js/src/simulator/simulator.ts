@@ -321,6 +321,9 @@ export class BmcSimulator {
     const refuse = (completionCode: number): Buffer =>
       encodeMessage(responseTo(message, completionCode, Buffer.alloc(0)));
     if ((message.netFn & 1) !== 0) throw new WireError("the message is a response");
+    const isMeant = ({ netFn, code }: { netFn: number; code: number }) =>
+      netFn === message.netFn && code === message.command;
+    if (this.faults.ignoredCommands?.some(isMeant)) throw new WireError("the command is ignored");
     const command = this.#commands.get(commandKey(message.netFn, message.command));
     if (command === undefined) return refuse(session === undefined ? INSUFFICIENT_PRIVILEGE : INVALID_COMMAND);
     const isAllowed = session === undefined ? command.isSessionless : session.privilege >= command.privilege;

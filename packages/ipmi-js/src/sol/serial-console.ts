@@ -189,11 +189,13 @@ export class SerialConsole {
 
   async #reconnect({ error, holder }: SolEnd): Promise<SolConnection | undefined> {
     const { firstMs = 1000, maxMs = 30_000, deadlineMs = 300_000 } = this.#options.reconnect ?? {};
+    // Trap: no wait at all would leave the process no turn for anything else, while openings fail at once.
+    const longestMs = Math.max(1, maxMs);
     const budget = startBudget(deadlineMs, this.#stop.signal);
     // Whoever took the console from us keeps it: two that take over would do so for ever.
     const takeOver = (this.#options.takeOver ?? false) && holder === "unknown";
     let last = error;
-    for (let waitMs = firstMs; remainingMs(budget) > 0; waitMs = Math.min(maxMs, waitMs * 2)) {
+    for (let waitMs = Math.max(1, firstMs); remainingMs(budget) > 0; waitMs = Math.min(longestMs, waitMs * 2)) {
       await pause(waitMs, budget);
       if (this.#stop.signal.aborted) return undefined;
       try {

@@ -88,7 +88,7 @@ export class SolConnection {
       // Before the activation: the machine's characters may come ahead of its response.
       connection = new SolConnection(session, retryIntervalMs, options);
       connection.#link.start(await activate(session, options.takeOver, budget));
-      void connection.#keepAlive(options.keepAliveMs);
+      void connection.#keepAlive(Math.max(1, options.keepAliveMs));
       return connection;
     } catch (error) {
       connection?.stop();

@@ -1,7 +1,9 @@
 // The ipmi-js command and whoever sits before it: passwords, questions, the console on a terminal and in a pipe.
+import { readFileSync } from "node:fs";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { cli, LOGIN, outcomeOf, start, TerminalRun } from "../cli-command.ts";
 import { eventually } from "../failure.ts";
@@ -114,6 +116,30 @@ describe("ipmi-js command and its operator", () => {
     expect(simulator.sessionCount).to.equal(1);
     terminal.close();
     await eventually("its session to end", () => simulator.sessionCount === 0, 15_000);
+  });
+
+  it("sol: told twice that its terminal is closed, it gives the console back first", async () => {
+    const { simulator, host } = await begin({ serial: new SerialMachine() });
+    const terminal = closing(new TerminalRun(["sol", "-H", host], LOGIN, (command) => `echo "[$$]"; exec ${command}`));
+    await terminal.type("~. leaves", "");
+    const pid = Number(/\[(\d+)\]/.exec(terminal.shown)?.[1]);
+    simulator.faults.delayMs = 900;
+    process.kill(pid, "SIGHUP");
+    await sleep(50);
+    process.kill(pid, "SIGHUP");
+    expect(await terminal.status(), terminal.shown).to.equal(129);
+    expect(simulator.sessionCount).to.equal(0);
+  });
+
+  it("sol: with its terminal gone it ends as one that was hung up, and does not abort", async () => {
+    const { host } = await begin({ serial: new SerialMachine() });
+    const said = await file("", 0o600);
+    const wrap = (command: string) => `trap "" HUP; ${command}; echo "status $?" > '${said}'`;
+    const terminal = closing(new TerminalRun(["sol", "-H", host], LOGIN, wrap));
+    await terminal.type("~. leaves", "");
+    terminal.close();
+    await eventually("the shell to tell its end", () => readFileSync(said, "utf8") !== "", 15_000);
+    expect(readFileSync(said, "utf8")).to.equal("status 129\n");
   });
 
   it("sol: one BMC, and who has the console may be sent away", async () => {

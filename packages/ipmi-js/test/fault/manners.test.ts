@@ -1,6 +1,7 @@
 // How a client behaves towards one BMC over time: dead ones are left alone, busy ones get a gap, kept sessions are kept, quirks are minded.
 import { expect } from "chai";
 import { Bmc, type BmcOptions } from "../../src/bmc.ts";
+import { getDeviceId } from "../../src/commands/get-device-id.ts";
 import { IpmiError } from "../../src/errors.ts";
 import { raw } from "../../src/raw.ts";
 import { SharedSockets } from "../../src/shared-sockets.ts";
@@ -168,6 +169,13 @@ describe("manners towards a BMC", () => {
     expect([await commandsOfOne(), await commandsOfOne(), await commandsOfOne()]).to.deep.equal([2, 2, 1]);
     const gaps = machine.askedAt.slice(1).map((at, n) => at - (machine.askedAt[n] ?? 0));
     for (const gap of gaps) expect(gap).to.be.at.least(198);
+  });
+
+  it("reads on a BMC that leaves Get Device ID without an answer", async () => {
+    const { simulator } = await watched();
+    simulator.faults.ignoredCommands = [getDeviceId];
+    const bmc = client(simulator);
+    for (let n = 0; n < 3; n += 1) expect(await bmc.getPower({ deadlineMs: 20_000 })).to.equal(false);
   });
 
   it("gives a session back in time though it does not know yet how soon the BMC forgets it", async () => {

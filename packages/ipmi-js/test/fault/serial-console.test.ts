@@ -8,8 +8,9 @@ import { encodeSolRetry, SOL_PARAMETER } from "../../src/commands/sol-configurat
 import { openSession } from "../../src/open-session.ts";
 import type { SimulatorFaults } from "../../src/simulator/faults.ts";
 import { openSerialConsole, type SerialConsoleEvent } from "../../src/sol/serial-console.ts";
+import { type Network, noWayError, UdpTransport } from "../../src/transport.ts";
 import { closeAfterEach } from "../close-after-each.ts";
-import { eventually } from "../failure.ts";
+import { eventually, failure } from "../failure.ts";
 import { ConsoleReader, consoleBytes, SerialMachine } from "../serial-machine.ts";
 import { CREDENTIALS, startSimulator } from "../simulated-machine.ts";
 
@@ -51,6 +52,31 @@ describe("serial console over a lossy network", () => {
       await Promise.all(seeds.map((seed) => survive({ ...fault, seed }, length)));
     });
   }
+});
+
+describe("serial console without a way back", () => {
+  const closing = closeAfterEach();
+
+  it("leaves the process its turns, though openings fail at once and no wait was asked for", async () => {
+    const { simulator } = await startSimulator({ serial: new SerialMachine() });
+    closing(simulator);
+    const { address, port } = simulator;
+    let attempts = 0;
+    const network: Network = {
+      connect: async (...where) => {
+        attempts += 1;
+        if (attempts === 1) return UdpTransport.connect(...where);
+        throw noWayError(address, port, new Error("gone"));
+      },
+    };
+    const reconnect = { firstMs: 0, maxMs: 0, deadlineMs: 300 };
+    const console = await openSerialConsole({ address, port, ...CREDENTIALS, network, reconnect });
+    const taker = closing(await openSession({ address, port, ...CREDENTIALS }));
+    await taker.execute(deactivatePayload, { payloadType: 1, instance: 1 });
+    const { message } = await failure(new ConsoleReader(console).ended.then((error) => Promise.reject(error)));
+    expect(message).to.contain("gone");
+    expect(attempts).to.be.within(3, 2 * reconnect.deadlineMs);
+  });
 });
 
 describe("serial console of a BMC that takes it away without a word", () => {

@@ -5,6 +5,7 @@ import { startBudget } from "../../src/budget.ts";
 import { openSession } from "../../src/open-session.ts";
 import { ping } from "../../src/sessionless.ts";
 import { SharedSockets } from "../../src/shared-sockets.ts";
+import { type Network, UdpTransport } from "../../src/transport.ts";
 import { bindSocket } from "../bind-socket.ts";
 import { closeAfterEach } from "../close-after-each.ts";
 import { eventually, failure } from "../failure.ts";
@@ -39,6 +40,36 @@ describe("transports", () => {
     await simulator.close();
     expect((await failure(startSimulator({ port, guid: "0011" }))).message).to.contain("not 2");
     closing((await startSimulator({ port })).simulator);
+  });
+
+  it("a network that gives no transport is waited for no longer than asked; one that comes late is closed", async () => {
+    const { port } = closing((await startSimulator()).simulator);
+    let give = (): void => {};
+    let isClosed = false;
+    const network: Network = {
+      connect: async (...where) => {
+        await new Promise<void>((resolve) => {
+          give = resolve;
+        });
+        const late = closing(await UdpTransport.connect(...where));
+        const close = late.close.bind(late);
+        late.close = () => {
+          isClosed = true;
+          return close();
+        };
+        return late;
+      },
+    };
+    const options = { address: "127.0.0.1", port, ...CREDENTIALS, network };
+    const { code, message } = await failure(openSession({ ...options, deadlineMs: 100 }));
+    expect([code, message.includes("no socket within 100 ms")], message).to.deep.equal(["Timeout", true]);
+    give();
+    await eventually("the late one to be closed", () => isClosed);
+    const stop = new AbortController();
+    const opening = failure(openSession({ ...options, signal: stop.signal }));
+    stop.abort();
+    expect((await opening).code).to.equal("Aborted");
+    give();
   });
 
   it("what was sent before the shared sockets are closed leaves", async () => {
