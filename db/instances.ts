@@ -114,8 +114,7 @@ export class InstanceRepository {
 
   /** A page of the instances of a host, as far as their power goes: those with an id above `afterId`, by id. */
   async listPowerStates(host: string, afterId: number, limit: number): Promise<InstancePowerState[]> {
-    const rows = await selectPage(this.#db, instancePowerTable, { host }, afterId, limit);
-    return rows.map((row) => instancePowerTable.fromRow(row));
+    return selectPage(this.#db, instancePowerTable, { host }, afterId, limit);
   }
 
   /** Writes `patch` if the row is there and in the expected states. False: nothing was written. */

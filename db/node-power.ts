@@ -13,22 +13,23 @@ export interface PowerReport {
   readonly lastError?: string | null;
 }
 
-/** A page of the rows of a host: those with an id above `afterId`, by id. */
+/** A page of the records of a host: those with an id above `afterId`, by id. */
 export async function selectPage<R extends object>(
   db: Knex,
-  { table, columns }: TableMap<R>,
+  map: TableMap<R>,
   host: Row,
   afterId: number,
   limit: number,
-): Promise<Row[]> {
-  return reading(db, `listing the power of ${table}`, async () =>
-    db(table)
+): Promise<R[]> {
+  const rows: Row[] = await reading(db, `listing the power of ${map.table}`, async () =>
+    db(map.table)
       .where({ ...host, deleted: 0 })
       .where("id", ">", afterId)
       .orderBy("id")
       .limit(limit)
-      .select(...columns),
+      .select(...map.columns),
   );
+  return rows.map((row) => map.fromRow(row));
 }
 
 /** Writes `report` to the node if its row is as it was `seen`. */

@@ -230,8 +230,8 @@ export class NodeRepository {
 
   /** A page of the machines of a host, as far as their power goes: those with an id above `afterId`, by id. */
   async listPower(serviceHost: string, afterId: number, limit: number): Promise<NodePower[]> {
-    const rows = await selectPage(this.#db, nodePowerTable, { service_host: serviceHost }, afterId, limit);
-    return rows.map((row) => this.#opened(nodePowerTable.fromRow(row)));
+    const page = await selectPage(this.#db, nodePowerTable, { service_host: serviceHost }, afterId, limit);
+    return page.map((one) => this.#opened(one));
   }
 
   /** Writes what a look at the machine's power found, if its row still is as it was `seen`. False: nothing was written. */

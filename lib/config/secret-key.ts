@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { chmod, link, mkdir, open, readFile, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
-import { BaremetalError } from "../errors.ts";
+import { BaremetalError, ifMissing } from "../errors.ts";
 
 const KEY_BYTES = 32;
 
@@ -20,13 +20,8 @@ export async function loadOrCreateSecretKey(file: string): Promise<Buffer> {
 }
 
 async function readKey(file: string): Promise<Buffer | undefined> {
-  let key: Buffer;
-  try {
-    key = await readFile(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  const key = await readFile(file).catch(ifMissing);
+  if (key === undefined) return undefined;
   if (key.length !== KEY_BYTES)
     throw bad(file, `holds ${key.length} bytes, not ${KEY_BYTES}; restore it from your copy`);
   if (((await stat(file)).mode & 0o077) !== 0) throw bad(file, "can be read by other users; run chmod 600 on it");

@@ -4,7 +4,7 @@ import { BmcSimulator, type SimulatorFaults } from "ipmi-js";
 import { IpmiPower } from "../../driver/power/ipmi.ts";
 import { systemClock } from "../../lib/clock.ts";
 import type { BaremetalError } from "../../lib/errors.ts";
-import { eventually } from "../fakes/service-bench.ts";
+import { eventually } from "../../packages/ipmi-js/test/failure.ts";
 
 const SEED = 20261121;
 
@@ -59,7 +59,7 @@ describe("driver/power over IPMI, with faults", () => {
     const address = await bmc({ lyingStatus: "off" });
     const control = power.for(node(address));
     const action = control.powerOn();
-    while (!machine.isOn) await systemClock.sleep(10);
+    await eventually("the machine to be on", () => machine.isOn);
     await failure(power.for(node(address, "an older one")).isPowerOn());
     delete simulator?.faults.lyingStatus;
     const sessions = simulator?.counters.sessionsOpened;
@@ -73,15 +73,15 @@ describe("driver/power over IPMI, with faults", () => {
     await control.isPowerOn();
     power.forgetOthers(new Set([1]));
     const action = control.powerOn();
-    while (!machine.isOn) await systemClock.sleep(10);
+    await eventually("the machine to be on", () => machine.isOn);
     power.forgetOthers(new Set([2]));
     delete simulator?.faults.lyingStatus;
     await action;
     expect(simulator?.counters.sessionsOpened).to.equal(1);
-    await eventually("the session to be closed", () => simulator?.sessionCount === 0, 5000);
+    await eventually("the session to be closed", () => simulator?.sessionCount === 0);
     await control.isPowerOn();
     power.forgetOthers(new Set([2]));
-    await eventually("an idle session to be closed", () => simulator?.sessionCount === 0, 5000);
+    await eventually("an idle session to be closed", () => simulator?.sessionCount === 0);
   });
 
   it("switches off, sets PXE for good, switches on", async () => {

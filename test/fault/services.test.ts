@@ -1,7 +1,6 @@
 // The daemons as real processes, killed and misled: what an operator fears at 3 a.m. Machines are simulated at packet level.
 import { execFileSync } from "node:child_process";
 import { existsSync, statSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "chai";
 import { CountingBacking } from "../fakes/counting-backing.ts";
@@ -215,7 +214,6 @@ describe("services under faults", function () {
     expect(await post(`i=${id}&k=K&a=127.0.0.1`)).to.deep.equal([400, "parameter ''n'' is not defined"]);
     expect((await post(`i=${id}&k=K&a=127.0.0.1&n=iqn-x`))[0]).to.be.within(400, 499);
     expect((await post("i=999999&k=K&a=127.0.0.1&n=iqn-x"))[0]).to.be.within(400, 499);
-    await writeFile(join(bench.folder, "nothing"), "");
     expect((await bench.nodes())[0]).to.include({ instance_uuid: null, task_state: null });
   });
 });

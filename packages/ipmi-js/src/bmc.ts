@@ -33,8 +33,8 @@ export interface BmcOptions extends SessionOptions {
   /** When a BMC counts as dead and is left alone for a while. */
   readonly breaker?: CircuitBreakerOptions;
   /**
-   * Rows for the table of {@link QUIRKS}; they win over it. The BMC is asked what it is before its second operation, or the first that
-   * changes something. False: no row applies, and the BMC is not asked.
+   * Rows for the table of {@link QUIRKS}; they win over it. The BMC is asked what it is before its second operation, or the first
+   * power command or boot device. False: no row applies, and the BMC is not asked.
    */
   readonly quirks?: readonly Quirk[] | false;
 }
@@ -253,8 +253,10 @@ export class Bmc {
   /** How long the BMC keeps a session that is not used. Until it was asked what it is: as short as any row says. */
   get #sessionIdleMs(): number {
     if (this.#ownQuirks === false) return Number.POSITIVE_INFINITY;
-    const rows = [...QUIRKS, ...this.#ownQuirks].map(({ workaround }) => workaround);
-    const possible = this.#workaround === undefined ? rows : [this.#workaround];
+    const possible =
+      this.#workaround === undefined
+        ? [...QUIRKS, ...this.#ownQuirks].map(({ workaround }) => workaround)
+        : [this.#workaround];
     return Math.min(...possible.map(({ sessionIdleMs = Number.POSITIVE_INFINITY }) => sessionIdleMs));
   }
 

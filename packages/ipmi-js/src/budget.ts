@@ -35,7 +35,6 @@ export function remainingMs(budget: Budget): number {
  */
 export function within<T>(work: Promise<T>, budget: Budget): Promise<T | undefined> {
   const { signal } = budget;
-  if (signal?.aborted) return Promise.resolve(undefined);
   return new Promise((resolve, reject) => {
     const end = (): void => {
       clearTimeout(timer);
@@ -44,7 +43,9 @@ export function within<T>(work: Promise<T>, budget: Budget): Promise<T | undefin
     };
     const timer = setTimeout(end, Math.min(remainingMs(budget), LONGEST_TIMER_MS));
     signal?.addEventListener("abort", end, { once: true });
+    // Before all else: what it rejects with later is nobody else's to hear.
     work.then(resolve, reject).finally(end);
+    if (signal?.aborted) end();
   });
 }
 

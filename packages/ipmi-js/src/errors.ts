@@ -178,3 +178,8 @@ export function completionCodeError(
     },
   );
 }
+
+/** The text of anything thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -6,6 +6,7 @@ import {
   PASSWORD_TEST_FAILED,
   type PasswordSize,
   passwordSizeOf,
+  type SetUserPasswordRequest,
   setUserPassword,
   WRONG_PASSWORD_SIZE,
 } from "./commands/set-user-password.ts";
@@ -41,7 +42,8 @@ export interface User {
   readonly access: UserAccess;
 }
 
-const MAX_USER_ID = 63;
+/** 6 bits of Set User Name (22.28). */
+export const MAX_USER_ID = 63;
 const OPERATION = "set a user";
 
 /**
@@ -49,7 +51,8 @@ const OPERATION = "set a user";
  * then name, password, a test of the password, rights, and last of all enabled, so that no half-made user can log in. A user
  * that keeps its name is never disabled, as it may be the one that is logged in. Errors are those of the step that
  * failed, `CompletionCode` 80h if the BMC took the password and has another; `WrongPassword` that says so if the user is
- * the one logged in and a `Bmc` lost its session after the password was sent: it may be in force. `InvalidArgument`, and nothing done, in a session that does not encrypt. Sessions that are open stay open.
+ * the one logged in and a `Bmc` lost its session after the password was sent: it may be in force. `InvalidArgument`, and
+ * nothing done, in a session that does not encrypt, unless `allowClearText`. Sessions that are open stay open.
  */
 export async function setUser(
   runner: CommandRunner,
@@ -69,16 +72,21 @@ export async function setUser(
     await walk.run(setUserName, { userId, name });
   }
   await sendingNewPassword(async () => {
-    await walk.run(setUserPassword, { userId, operation: "set", password, size });
-    await unlessRefused(
-      walk.run(setUserPassword, { userId, operation: "test", password, size }),
-      PASSWORD_TEST_FAILED,
-      WRONG_PASSWORD_SIZE,
-    );
+    await setAndTest((request) => walk.run(setUserPassword, request), { userId, password, size });
     const rights = { isRestrictedToCallback: false, hasLinkAuthentication: false, hasIpmiMessaging: true };
     await walk.run(setUserAccess, { channel, userId, privilegeLimit: PRIVILEGE_LEVEL[privilege], rights });
     await walk.run(setUserPassword, { userId, operation: "enable" });
   });
+}
+
+/** Gives a password and has the BMC test it. False: the BMC cannot test it, and has it all the same. */
+export async function setAndTest(
+  run: (request: SetUserPasswordRequest) => Promise<void>,
+  given: { readonly userId: number; readonly password: Buffer; readonly size: PasswordSize },
+): Promise<boolean> {
+  await run({ ...given, operation: "set" });
+  const tested = run({ ...given, operation: "test" }).then(() => true);
+  return (await unlessRefused(tested, PASSWORD_TEST_FAILED, WRONG_PASSWORD_SIZE)) ?? false;
 }
 
 /**

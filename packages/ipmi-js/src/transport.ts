@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { isIP } from "node:net";
 import { bmcName } from "./bmc-name.ts";
 import { type Budget, within } from "./budget.ts";
-import { IpmiError, type Peer } from "./errors.ts";
+import { IpmiError, messageOf, type Peer } from "./errors.ts";
 import { abortedError } from "./exchange.ts";
 
 /** What a session needs to talk to its BMC. One socket for many BMCs can satisfy it too. */
@@ -93,8 +93,7 @@ export class UdpTransport implements Transport {
 
 /** The error for a BMC that no socket can be had for. */
 export function noWayError(address: string, port: number, cause: unknown): IpmiError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  const text = `no way to the BMC ${bmcName(address, port)}: ${why}`;
+  const text = `no way to the BMC ${bmcName(address, port)}: ${messageOf(cause)}`;
   return new IpmiError("Timeout", text, { address, operation: OPEN_SOCKET, cause });
 }
 

@@ -1,6 +1,7 @@
 // Arguments of the ipmi-js command: the options every subcommand has, and how a subcommand reads its own.
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { PRIVILEGE_LEVEL, type PrivilegeLevel } from "../commands/command.ts";
+import { messageOf } from "../errors.ts";
 import type { SessionProtocol } from "../options.ts";
 import { parsePort, type Target } from "./node-range.ts";
 import { readTargets } from "./target-list.ts";
@@ -85,7 +86,7 @@ export function parseCommand<T extends Options>(args: readonly string[], options
     });
   } catch (error) {
     // parseArgs explains itself in sentences; the first one says what is wrong.
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     if (/'-[PEf]'/.test(message))
       throw new UsageError("ipmitool's -P, -E and -f are not here; give --password-file FILE or set IPMI_PASSWORD");
     throw new UsageError((message.split(". ")[0] ?? message).replace(/^[A-Z]/, (letter) => letter.toLowerCase()));

@@ -1,6 +1,6 @@
 // Errors in the words of the command: what failed, and which option of the command line mends it.
 import { setUserPassword } from "../commands/set-user-password.ts";
-import { type IpmiError, type IpmiErrorCode, isIpmiError } from "../errors.ts";
+import { type IpmiError, type IpmiErrorCode, isIpmiError, messageOf } from "../errors.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** The code for whatever is no `IpmiError`: a defect of ours, or of the machine we run on. */
@@ -21,7 +21,7 @@ const INVALID_COMMAND = 0xc1;
 
 /** One line for people. */
 export function explain(error: unknown): string {
-  if (!isIpmiError(error)) return error instanceof Error ? error.message : String(error);
+  if (!isIpmiError(error)) return messageOf(error);
   const hint = hintFor(error);
   const text = error.code === "Timeout" ? withoutLast(error.message) : error.message;
   return hint === undefined ? text : `${text}; ${hint}`;

@@ -36,9 +36,10 @@ function firmwareOf({ firmwareRevision, isAvailable }: DeviceId): string {
 
 async function show(member: FleetMember): Promise<Report> {
   const { bmc, limits, isAlone } = member;
+  // First, as the client would ask it for itself before its second command.
+  const device = await bmc.getDeviceId(limits);
   const status = await bmc.getChassisStatus(limits);
   const cause = (await answerIfAny(member, getSystemRestartCause))?.cause;
-  const device = await bmc.getDeviceId(limits);
   const power = status.isPowerOn ? "on" : "off";
   const faults = faultsOf(status);
   const shown = faults.length === 0 ? "none" : faults.join(", ");

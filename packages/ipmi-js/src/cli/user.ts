@@ -2,17 +2,11 @@
 import { PRIVILEGE_LEVEL } from "../commands/command.ts";
 import type { CommandRunner } from "../commands/command-runner.ts";
 import { nameOf } from "../commands/name-of.ts";
-import {
-  PASSWORD_TEST_FAILED,
-  passwordSizeOf,
-  setUserPassword,
-  WRONG_PASSWORD_SIZE,
-} from "../commands/set-user-password.ts";
+import { passwordSizeOf, setUserPassword } from "../commands/set-user-password.ts";
 import { NO_ACCESS } from "../commands/user-access.ts";
 import { CIPHER_SUITES, MAX_PASSWORD_BYTES } from "../crypto.ts";
 import { IpmiError } from "../errors.ts";
-import { listUsers, sendingNewPassword, type User } from "../set-user.ts";
-import { unlessRefused } from "../walk.ts";
+import { listUsers, MAX_USER_ID, sendingNewPassword, setAndTest, type User } from "../set-user.ts";
 import { type CommonValues, DEFAULT_PROTOCOL, noWords, type ParsedValues } from "./arguments.ts";
 import { readSecret, sessionKind } from "./credentials.ts";
 import type { FleetMember, FleetPlan, Report } from "./fleet.ts";
@@ -35,8 +29,6 @@ Usage: ipmi-js user [list] -H BMCS [options]
                                  cipher suite that does not encrypt`;
 
 const OPTIONS = { "new-password-file": { type: "string" }, "allow-clear-text": { type: "boolean" } } as const;
-
-const MAX_USER_ID = 63;
 
 /** A BMC, and how long it may take. */
 type Asked = Pick<FleetMember, "limits" | "longLimits"> & { readonly bmc: CommandRunner };
@@ -75,12 +67,9 @@ export async function setPassword(member: Asked, who: string, password: Buffer):
   const { bmc, limits } = member;
   const { userId, name } = await findUser(member, who);
   const size = passwordSizeOf(password);
-  const isTested = await sendingNewPassword(async () => {
-    await bmc.execute(setUserPassword, { userId, operation: "set", password, size }, limits);
-    // Trap: some BMCs cannot test; they have the password all the same.
-    const test = bmc.execute(setUserPassword, { userId, operation: "test", password, size }, limits).then(() => true);
-    return (await unlessRefused(test, PASSWORD_TEST_FAILED, WRONG_PASSWORD_SIZE)) ?? false;
-  });
+  const isTested = await sendingNewPassword(() =>
+    setAndTest((request) => bmc.execute(setUserPassword, request, limits), { userId, password, size }),
+  );
   const shown = name === "" ? `user ${userId}` : `user ${userId} (${name})`;
   const text = isTested ? `${shown} has the new password` : `${shown} took the new password; the BMC cannot test it`;
   return { result: { userId, passwordSet: true, passwordTested: isTested }, lines: [text] };

@@ -2,16 +2,11 @@
 import { NET_FN } from "../wire/message.ts";
 import { requireLength } from "../wire/wire-error.ts";
 import { type Command, NO_RESPONSE_DATA, PRIVILEGE_LEVEL } from "./command.ts";
-
-export interface DeactivatePayloadRequest {
-  readonly payloadType: number;
-  /** 1-15. */
-  readonly instance: number;
-}
+import type { PayloadInstance } from "./get-payload-instance-info.ts";
 
 export const PAYLOAD_ALREADY_DEACTIVATED = 0x80;
 
-export const deactivatePayload: Command<DeactivatePayloadRequest, void> = {
+export const deactivatePayload: Command<PayloadInstance, void> = {
   name: "Deactivate Payload",
   netFn: NET_FN.application,
   code: 0x49,

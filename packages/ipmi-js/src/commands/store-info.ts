@@ -16,7 +16,7 @@ export interface StoreInfo {
 /** What the stores have bits for besides. */
 interface StoreFields extends StoreInfo {
   readonly count: number;
-  /** Of the operation support, all bits of the store's own. */
+  /** The operation support byte; the store's own bits are beside the one of `canReserve`. */
   readonly support: number;
 }
 

@@ -9,11 +9,10 @@ import {
 } from "../commands/get-record.ts";
 import type { SelInfo } from "../commands/get-sel-info.ts";
 import { RESERVATION_LOST } from "../commands/reservation.ts";
-import { SEL_RECORD_BYTES } from "../records/sel-record.ts";
+import { NO_TIME, SEL_RECORD_BYTES } from "../records/sel-record.ts";
 import type { Outcome } from "./outcome.ts";
 
 const CAPACITY = 512;
-const NEVER = 0xffffffff;
 const OUT_OF_SPACE = 0xc4;
 const PARAMETER_OUT_OF_RANGE = 0xc9;
 const FIRST_OEM_WITHOUT_TIME = 0xe0;
@@ -57,8 +56,8 @@ export class SimulatedSel {
   readonly reservations = new Reservations();
   #records: Buffer[] = [];
   #nextId = 1;
-  #lastAddition = NEVER;
-  #lastErase = NEVER;
+  #lastAddition = NO_TIME;
+  #lastErase = NO_TIME;
   #hasOverflowed = false;
   /** What Set SEL Time put between the host's clock and ours. */
   #clockOffset = 0;

@@ -7,7 +7,7 @@ import { isIPv6 } from "node:net";
 import { bmcName } from "../bmc-name.ts";
 import type { PrivilegeLevel } from "../commands/command.ts";
 import { passwordSizeOf } from "../commands/set-user-password.ts";
-import { IpmiError } from "../errors.ts";
+import { IpmiError, messageOf } from "../errors.ts";
 import { type ResolvedOptions, resolveOptions } from "../options.ts";
 import { decodeMessage, encodeMessage, type IpmiMessage, responseTo } from "../wire/message.ts";
 import { decodePresencePing, decodeRmcp, encodePresencePong, encodeRmcp, RMCP_CLASS } from "../wire/rmcp.ts";
@@ -189,8 +189,7 @@ export class BmcSimulator {
     } catch (cause) {
       socket.close();
       const { address } = options;
-      const why = cause instanceof Error ? cause.message : String(cause);
-      const text = `a simulated BMC cannot listen on ${bmcName(address, options.port ?? 0)}: ${why}`;
+      const text = `a simulated BMC cannot listen on ${bmcName(address, options.port ?? 0)}: ${messageOf(cause)}`;
       throw new IpmiError("InvalidArgument", text, { address, operation: "listen", cause });
     }
     try {

@@ -11,7 +11,7 @@ import { abortedError } from "../exchange.ts";
 import { openResolvedSession } from "../open-session.ts";
 import type { ResolvedOptions } from "../options.ts";
 import type { CommandOptions, IpmiSession } from "../session.ts";
-import { unlessRefused } from "../walk.ts";
+import { isRefusal, unlessRefused } from "../walk.ts";
 import { PAYLOAD_TYPE } from "../wire/session-v20.ts";
 import { SOL_STATUS } from "../wire/sol.ts";
 import { WireError } from "../wire/wire-error.ts";
@@ -181,7 +181,7 @@ async function activate(session: IpmiSession, takeOver: boolean, budget: Budget)
       // Trap: the response names a UDP port, often wrongly (bytes swapped, or 623 behind an address translation); SOL stays here.
       return charactersOf(inboundPayloadBytes);
     } catch (error) {
-      if (!isIpmiError(error, "CompletionCode") || error.completionCode !== PAYLOAD_ALREADY_ACTIVE) throw error;
+      if (!isRefusal(error, PAYLOAD_ALREADY_ACTIVE)) throw error;
       if (!takeOver || attempt >= ACTIVATIONS) throw inUseError(session, error);
     }
     // It may have ended by itself just now.

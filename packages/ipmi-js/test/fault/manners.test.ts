@@ -5,7 +5,7 @@ import { getDeviceId } from "../../src/commands/get-device-id.ts";
 import { IpmiError } from "../../src/errors.ts";
 import { raw } from "../../src/raw.ts";
 import { SharedSockets } from "../../src/shared-sockets.ts";
-import type { BmcSimulator } from "../../src/simulator/simulator.ts";
+import type { BmcSimulator, BmcSimulatorOptions } from "../../src/simulator/simulator.ts";
 import { closeAfterEach } from "../close-after-each.ts";
 import { eventually, failure } from "../failure.ts";
 import { CREDENTIALS, SimulatedMachine, startSimulator } from "../simulated-machine.ts";
@@ -24,9 +24,9 @@ describe("manners towards a BMC", () => {
   const closing = closeAfterEach();
   const client = (simulator: BmcSimulator, options: Partial<BmcOptions> = {}): Bmc =>
     closing(new Bmc({ address: "127.0.0.1", port: simulator.port, ...CREDENTIALS, retransmitMs: 50, ...options }));
-  const watched = async () => {
+  const watched = async (options: Partial<BmcSimulatorOptions> = {}) => {
     const machine = new WatchedMachine();
-    const { simulator } = await startSimulator({ handlers: machine });
+    const { simulator } = await startSimulator({ handlers: machine, ...options });
     return { machine, simulator: closing(simulator) };
   };
 
@@ -127,9 +127,7 @@ describe("manners towards a BMC", () => {
   });
 
   it("keeps a session by a command now and then, where the BMC would have forgotten it", async () => {
-    const machine = new WatchedMachine();
-    const { simulator } = await startSimulator({ handlers: machine, sessionIdleMs: 1500 });
-    closing(simulator);
+    const { machine, simulator } = await watched({ sessionIdleMs: 1500 });
     const bmc = client(simulator, { keepAliveMs: 100 });
     await bmc.getPower();
     await eventually("keep-alives for longer than the BMC waits", () => machine.askedAt.length > 25, 20_000);

@@ -70,7 +70,7 @@ describe("serial console without a way back", () => {
       },
     };
     const reconnect = { firstMs: 0, maxMs: 0, deadlineMs: 300 };
-    const console = await openSerialConsole({ address, port, ...CREDENTIALS, network, reconnect });
+    const console = closing(await openSerialConsole({ address, port, ...CREDENTIALS, network, reconnect }));
     const taker = closing(await openSession({ address, port, ...CREDENTIALS }));
     await taker.execute(deactivatePayload, { payloadType: 1, instance: 1 });
     const { message } = await failure(new ConsoleReader(console).ended.then((error) => Promise.reject(error)));

@@ -65,11 +65,24 @@ describe("transports", () => {
     expect([code, message.includes("no socket within 100 ms")], message).to.deep.equal(["Timeout", true]);
     give();
     await eventually("the late one to be closed", () => isClosed);
+    isClosed = false;
     const stop = new AbortController();
     const opening = failure(openSession({ ...options, signal: stop.signal }));
     stop.abort();
     expect((await opening).code).to.equal("Aborted");
     give();
+    await eventually("the late one to be closed", () => isClosed);
+  });
+
+  it("a name that does not resolve is nobody's unhandled rejection when the caller had given up before", async () => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on("unhandledRejection", note);
+    closing({ close: () => process.off("unhandledRejection", note) });
+    const error = await failure(ping({ address: "nosuch.invalid", signal: AbortSignal.abort() }));
+    expect(error.code).to.equal("Aborted");
+    await failure(ping({ address: "nosuch.invalid" }));
+    expect(unhandled).to.deep.equal([]);
   });
 
   it("what was sent before the shared sockets are closed leaves", async () => {
