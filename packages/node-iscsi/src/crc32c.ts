@@ -6,12 +6,11 @@ const POLYNOMIAL = 0x82f63b78;
 
 /**
  * TABLES[256 * k + b]: remainder of byte b followed by k zero bytes. One table for each byte of a 16-byte step, so that all
- * look-ups of a step are independent of each other ("slicing").
+ * look-ups of a step are independent of each other ("slicing"). Zeros until {@link start}.
  */
-const TABLES = buildTables();
+const TABLES = new Uint32Array(TABLE_COUNT * 256);
 
-function buildTables(): Uint32Array {
-  const tables = new Uint32Array(TABLE_COUNT * 256);
+function fillTables(tables: Uint32Array): void {
   for (let byte = 0; byte < 256; byte += 1) {
     let remainder = byte;
     for (let bit = 0; bit < 8; bit += 1) remainder = (remainder >>> 1) ^ ((remainder & 1) === 0 ? 0 : POLYNOMIAL);
@@ -21,7 +20,6 @@ function buildTables(): Uint32Array {
     const before = tables[at - 256] ?? 0;
     tables[at] = (before >>> 8) ^ (tables[before & 0xff] ?? 0);
   }
-  return tables;
 }
 
 /** Below this a call into WebAssembly and the copy into its memory cost more than the tables in JavaScript. */
@@ -32,7 +30,15 @@ interface Kernel {
   readonly update: Crc32cKernel;
 }
 
-const KERNEL = startKernel();
+let isStarted = false;
+let kernel: Kernel | undefined;
+
+/** At the first digest, not at import: most programs never see one. */
+function start(): void {
+  fillTables(TABLES);
+  kernel = startKernel();
+  isStarted = true;
+}
 
 /** The part of the engine's WebAssembly that is used here; Node's type declarations leave it to the DOM's. */
 interface WebAssemblyEngine {
@@ -60,11 +66,12 @@ function startKernel(): Kernel | undefined {
  * @param crc the value of the bytes before `data`, for computing piece by piece
  */
 export function crc32c(data: Uint8Array, crc = 0): number {
+  if (!isStarted) start();
   const state = ~crc;
   return (
-    ~(data.length < SMALL_BYTES || KERNEL === undefined
+    ~(data.length < SMALL_BYTES || kernel === undefined
       ? updateSmall(data, state)
-      : updateLarge(data, state, KERNEL)) >>> 0
+      : updateLarge(data, state, kernel)) >>> 0
   );
 }
 

@@ -1,6 +1,7 @@
 // Operational text keys (RFC 7143 13): what we offer, what the answers mean, and how the target's side answers. Pure.
 import { type ErrorContext, InvalidArgumentError, LoginError, ProtocolError } from "./errors.ts";
 import type { TextPairs } from "./pdu/text-keys.ts";
+import { MAX_COMMAND_BYTES } from "./transfer-shape.ts";
 
 /** Value offered for a digest, in order of preference (RFC 7143 13.1). Without "None" in it the digest is required. */
 export type DigestWish = "None" | "CRC32C" | "CRC32C,None" | "None,CRC32C";
@@ -58,7 +59,7 @@ type NegotiationSide = "initiator" | "target";
 export const DEFAULT_WISHES: ParameterWishes = {
   initialR2T: false,
   immediateData: true,
-  maxRecvDataSegmentBytes: 1_048_576,
+  maxRecvDataSegmentBytes: MAX_COMMAND_BYTES,
   maxBurstBytes: 16_776_192,
   firstBurstBytes: 262_144,
   maxOutstandingR2T: 16,

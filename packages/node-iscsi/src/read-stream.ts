@@ -4,6 +4,7 @@ import { Readable } from "node:stream";
 import { listenForAbort } from "./abort-listener.ts";
 import type { BlockDevice } from "./block-device.ts";
 import { AbortedError, InvalidArgumentError } from "./errors.ts";
+import { BULK_COMMANDS_IN_FLIGHT, MAX_COMMAND_BYTES } from "./transfer-shape.ts";
 
 /** Options of {@link createReadStream}. Sizes and offsets in bytes. */
 export interface ReadStreamOptions {
@@ -11,9 +12,9 @@ export interface ReadStreamOptions {
   readonly start?: number | undefined;
   /** The first byte that is not read any more. Default: the device's size. */
   readonly end?: number | undefined;
-  /** Size of one read; a multiple of the block size. Default 1 MiB. */
+  /** Size of one read; a multiple of the block size. Default 2 MiB. */
   readonly chunkBytes?: number | undefined;
-  /** Reads in flight or waiting to be handed out, at most. Default 8. */
+  /** Reads in flight or waiting to be handed out, at most. Default 4. */
   readonly inFlight?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -29,7 +30,13 @@ const OPERATION = "read stream";
  * @throws InvalidArgumentError at once for a `start`, `end` or `chunkBytes` that does not fit the device.
  */
 export function createReadStream(device: ReadableDevice, options: ReadStreamOptions = {}): Readable {
-  const { start = 0, end = device.sizeBytes, chunkBytes = 1024 * 1024, inFlight = 8, signal } = options;
+  const {
+    start = 0,
+    end = device.sizeBytes,
+    chunkBytes = MAX_COMMAND_BYTES,
+    inFlight = BULK_COMMANDS_IN_FLIGHT,
+    signal,
+  } = options;
   const refuse = (reason: string) => new InvalidArgumentError(reason, { operation: OPERATION });
   const isOffset = (value: number) => Number.isSafeInteger(value) && value >= 0 && value <= device.sizeBytes;
   if (!isOffset(start) || !isOffset(end) || end < start)

@@ -5,6 +5,7 @@ import { listenForAbort } from "./abort-listener.ts";
 import type { BlockDevice } from "./block-device.ts";
 import { AbortedError, InvalidArgumentError } from "./errors.ts";
 import { allocateTransferBuffer } from "./transfer-buffer.ts";
+import { BULK_COMMANDS_IN_FLIGHT, MAX_COMMAND_BYTES } from "./transfer-shape.ts";
 
 /** Options of {@link createWriteStream}. Sizes and offsets in bytes. */
 export interface WriteStreamOptions {
@@ -12,9 +13,9 @@ export interface WriteStreamOptions {
   readonly start?: number | undefined;
   /** The first byte that is not written; more data than fits before it is an error. Default: the device's size. */
   readonly end?: number | undefined;
-  /** Size of one write; a multiple of the block size. Default 1 MiB. */
+  /** Size of one write; a multiple of the block size. Default 2 MiB. */
   readonly chunkBytes?: number | undefined;
-  /** Writes in flight at most. Default 8. */
+  /** Writes in flight at most. Default 4. */
   readonly inFlight?: number | undefined;
   /** When the data ends inside a block: fill the block up with zeros, or fail. Default "refuse". */
   readonly padTail?: "zero" | "refuse" | undefined;
@@ -48,7 +49,12 @@ const OPERATION = "write stream";
  * @throws InvalidArgumentError at once for a `start`, `end` or `chunkBytes` that does not fit the device.
  */
 export function createWriteStream(device: WritableDevice, options: WriteStreamOptions = {}): BlockWriteStream {
-  const { start = 0, end = device.sizeBytes, chunkBytes = 1024 * 1024, inFlight = 8 } = options;
+  const {
+    start = 0,
+    end = device.sizeBytes,
+    chunkBytes = MAX_COMMAND_BYTES,
+    inFlight = BULK_COMMANDS_IN_FLIGHT,
+  } = options;
   const isWhole = (value: number) => Number.isSafeInteger(value) && value >= 0 && value % device.blockSize === 0;
   const refuse = (reason: string) => new InvalidArgumentError(reason, { operation: OPERATION });
   if (!isWhole(start)) throw refuse(`start ${start} is not a multiple of the block size ${device.blockSize}`);
