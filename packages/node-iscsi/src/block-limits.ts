@@ -1,7 +1,7 @@
 // Asks a logical unit for its size and limits, and turns them into the byte limits the block device works with.
 import { type ErrorContext, ProtocolError, ScsiError } from "./errors.ts";
 import type { RunCommand, ScsiCommand } from "./scsi/command.ts";
-import { inquiryVpd } from "./scsi/inquiry.ts";
+import { inquiry, inquiryVpd } from "./scsi/inquiry.ts";
 import { ModePage, modeSense6 } from "./scsi/mode-sense.ts";
 import { type Capacity, readCapacity10, readCapacity16 } from "./scsi/read-capacity.ts";
 import { SenseKey } from "./scsi/sense.ts";
@@ -16,6 +16,7 @@ import {
   VpdPage,
 } from "./scsi/vpd-pages.ts";
 import type { ExecuteOptions } from "./session-options.ts";
+import { MAX_COMMAND_BYTES } from "./transfer-shape.ts";
 
 /** What the block device needs of a session. */
 export interface CommandExecutor {
@@ -48,14 +49,25 @@ export async function orUndefined<T>(result: Promise<T>): Promise<T | undefined>
 }
 
 /** READ CAPACITY(16), or (10) from a unit that has only that. */
-export async function readCapacity(run: RunCommand): Promise<Capacity> {
-  return (await orUndefined(run(readCapacity16()))) ?? (await run(readCapacity10()));
+export async function readCapacity(run: RunCommand, allocationBytes?: number): Promise<Capacity> {
+  return (await orUndefined(run(readCapacity16(allocationBytes)))) ?? (await run(readCapacity10()));
 }
+
+/** Vendor identification of tgtd's disks. */
+const TGTD_VENDOR = "IET";
+
+/**
+ * tgtd allocates a page-aligned buffer for each command. glibc maps such a buffer afresh, and the kernel clears its pages, until a longer
+ * one was given back: bulk transfers take tgtd twice the processor time. Asked for its capacity with room for more than our longest
+ * command, it has had that longer one, and answers with 32 bytes all the same. Others are asked as usual.
+ */
+const TGTD_CAPACITY_BYTES = 2 * MAX_COMMAND_BYTES;
 
 /** Reads capacity and the optional pages B0h and B2h; absent pages mean "no limit known" and "no unmap". */
 export async function describeUnit(executor: CommandExecutor, options: ExecuteOptions): Promise<UnitDescription> {
   const run: RunCommand = (command) => executor.executeWithRetry(command, options);
-  const capacity = await readCapacity(run);
+  const standard = await orUndefined(run(inquiry()));
+  const capacity = await readCapacity(run, standard?.vendor === TGTD_VENDOR ? TGTD_CAPACITY_BYTES : undefined);
   const supported = await orUndefined(run(inquiryVpd(VpdPage.SupportedPages)).then(decodeSupportedPages));
   const page = async <T>(code: number, decode: (data: Buffer) => T): Promise<T | undefined> =>
     supported?.has(code) ? orUndefined(run(inquiryVpd(code)).then(decode)) : undefined;

@@ -28,6 +28,7 @@ export interface TaskRequest {
   readonly dataOut?: Buffer;
   readonly ignoresResidual?: boolean;
   readonly dataIn?: Buffer;
+  readonly expectedDataInBytes?: number;
 }
 
 const NO_DATA = Buffer.alloc(0);
@@ -93,7 +94,7 @@ export class ScsiTask {
 
   /** Sends the command with immediate and unsolicited data as negotiated (RFC 7143 4.2.5.3, 13.10, 13.11, 13.14). */
   send(connection: PduSender, parameters: SessionParameters, expStatSn: number): void {
-    const { dataOut, dataIn, cdb } = this.request;
+    const { dataOut, dataIn, cdb, expectedDataInBytes } = this.request;
     const length = dataOut?.length ?? 0;
     const unsolicited = Math.min(length, parameters.firstBurstBytes);
     const immediate = parameters.immediateData ? Math.min(unsolicited, parameters.maxSendDataSegmentBytes) : 0;
@@ -105,7 +106,7 @@ export class ScsiTask {
       attribute: TASK_ATTRIBUTE_SIMPLE,
       lun: this.lun,
       initiatorTaskTag: this.initiatorTaskTag,
-      expectedDataTransferLength: dataOut?.length ?? dataIn?.length ?? 0,
+      expectedDataTransferLength: dataOut?.length ?? expectedDataInBytes ?? dataIn?.length ?? 0,
       cmdSn: this.cmdSn,
       expStatSn,
       cdb,

@@ -16,8 +16,10 @@ export interface ScsiCommand<T> {
   readonly dataOut?: Buffer;
   /** GOOD with a residual is a success all the same. For commands that promise nothing; a write never is one. */
   readonly ignoresResidual?: boolean;
-  /** Filled in place; its length is the allocation length. */
+  /** Filled in place. */
   readonly dataIn?: Buffer;
+  /** Expected Data Transfer Length (RFC 7143 11.3.4) of a command that reads; default: the length of `dataIn`, beyond which no byte may come. */
+  readonly expectedDataInBytes?: number;
   /** Turns the received part of `dataIn` into the result. @throws ProtocolError when it is too short. */
   decode(data: Buffer): T;
 }

@@ -56,6 +56,7 @@ const rows: [command: ScsiCommand<unknown>, cdb: string, dataOut?: string][] = [
   // SBC-4 tables for READ CAPACITY (10), (16): service action 10h, allocation 32.
   [readCapacity10(), "25 00 00000000 00 00 00 00"],
   [readCapacity16(), "9e 10 0000000000000000 00000020 00 00"],
+  [readCapacity16(0x400000), "9e 10 0000000000000000 00400000 00 00"],
   // READ and WRITE: DPO is bit 4, FUA bit 3 of byte 1.
   [read10(0x01020304, 2, two, both), "28 18 01020304 00 0002 00"],
   [read16(0x1f_ffff_ffff_ffff, 2, two), "88 00 001fffffffffffff 00000002 00 00"],

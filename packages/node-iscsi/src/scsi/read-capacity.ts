@@ -6,6 +6,7 @@ import { readSafeUInt64, requireBytes } from "./fields.ts";
 const READ_CAPACITY_10 = 0x25;
 const SERVICE_ACTION_IN_16 = 0x9e;
 const READ_CAPACITY_16_ACTION = 0x10;
+const CAPACITY_16_BYTES = 32;
 
 /** Size of a logical unit. What READ CAPACITY(10) does not say is false, 0 or absent in its answer. */
 export interface Capacity {
@@ -51,16 +52,18 @@ export function readCapacity10(): ScsiCommand<Capacity> {
   };
 }
 
-export function readCapacity16(): ScsiCommand<Capacity> {
+/** `allocationBytes`: what the target may make room for, at least 32; its answer has no more than those 32. */
+export function readCapacity16(allocationBytes = CAPACITY_16_BYTES): ScsiCommand<Capacity> {
   const cdb = Buffer.alloc(16);
   cdb[0] = SERVICE_ACTION_IN_16;
   cdb[1] = READ_CAPACITY_16_ACTION;
-  cdb.writeUInt32BE(32, 10);
+  cdb.writeUInt32BE(allocationBytes, 10);
   return {
     name: "READ CAPACITY(16)",
     cdb,
     isIdempotent: true,
-    dataIn: Buffer.alloc(32),
+    dataIn: Buffer.alloc(CAPACITY_16_BYTES),
+    expectedDataInBytes: allocationBytes,
     decode(data) {
       requireBytes(data, 12, "READ CAPACITY(16) data");
       const byte = (at: number) => data[at] ?? 0;

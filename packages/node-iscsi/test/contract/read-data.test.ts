@@ -1,6 +1,6 @@
 // Read data and status on the wire (RFC 7143 11.4, 11.7): order, zero-length segments, phase collapse, residuals, sense.
 import { expect } from "chai";
-import { inquiry, ProtocolError, read16, ScsiError, ScsiStatus, testUnitReady } from "node-iscsi";
+import { inquiry, ProtocolError, read16, readCapacity16, ScsiError, ScsiStatus, testUnitReady } from "node-iscsi";
 import { errorOf } from "../fakes/error-of.ts";
 import { FINAL, OPCODE, OVERFLOW, UNDERFLOW } from "./raw-pdus.ts";
 import { LUN_1, type OpenSession, withSession } from "./scripted-target.ts";
@@ -44,6 +44,21 @@ describe("contract: Data-In", () => {
       open.peer.respond(command, { word36: 3 });
       await done;
       expect([into[0], into[512], into[1024]]).to.deep.equal([0, 1, 2]);
+    }));
+
+  it("11.3.4: a command may expect more than it has room for, and no more than its room may come", () =>
+    withSession({}, async ({ session, peer }) => {
+      const generous = session.execute(readCapacity16(65_536));
+      const command = await peer.expect(OPCODE.scsiCommand);
+      expect([command.flags, command.word(20)]).to.deep.equal([FINAL | READ | SIMPLE, 65_536]);
+      const answer = Buffer.alloc(32);
+      answer.writeUInt32BE(512, 8);
+      peer.dataInWithStatus(command, { flags: 0x81 | UNDERFLOW, word44: 65_536 - 32 }, answer);
+      expect(await generous).to.include({ blocks: 1, blockSize: 512 });
+      const flooded = errorOf(session.execute(readCapacity16(65_536)));
+      peer.dataInWithStatus(await peer.expect(OPCODE.scsiCommand), {}, Buffer.alloc(33));
+      await peer.expectClose();
+      expect((await flooded).cause).to.be.instanceOf(ProtocolError);
     }));
 
   it("11.7.7: a Data-In without data is no error and counts in DataSN", () =>

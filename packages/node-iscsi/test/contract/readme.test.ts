@@ -130,6 +130,6 @@ describe("README", () => {
 
   it("watches a session as its last example says", async () => {
     const { stdout } = await runExample("Watching a session");
-    expect(stdout).to.contain("WRITE(16) 1048576");
+    expect(stdout).to.contain("WRITE(16) 2097152");
   });
 });
