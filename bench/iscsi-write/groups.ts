@@ -33,7 +33,7 @@ interface Setting extends Course {
 
 const MIB = 1024 * 1024;
 /** The shape of the streams (transfer-shape.ts). qemu-img convert has 8 requests of up to 2 MiB in flight. */
-const ONE: Shape = { sessions: 1, depth: 4, chunkBytes: 2 * MIB };
+const ONE: Shape = { sessions: 1, depth: 3, chunkBytes: 2 * MIB };
 /** Thirty-two nodes at once: together they keep the target busy with one write each. */
 const MANY: Shape = { sessions: 32, depth: 1, chunkBytes: 2 * MIB };
 const SPEED = "MB/s";

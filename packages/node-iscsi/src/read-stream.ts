@@ -14,7 +14,7 @@ export interface ReadStreamOptions {
   readonly end?: number | undefined;
   /** Size of one read; a multiple of the block size. Default 2 MiB. */
   readonly chunkBytes?: number | undefined;
-  /** Reads in flight or waiting to be handed out, at most. Default 4. */
+  /** Reads in flight or waiting to be handed out, at most. Default 3. */
   readonly inFlight?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }

@@ -7,4 +7,4 @@
 export const MAX_COMMAND_BYTES = 2 * 1024 * 1024;
 
 /** Commands of {@link MAX_COMMAND_BYTES} that keep a target busy: more wait there, and their buffers push each other out of the cache. */
-export const BULK_COMMANDS_IN_FLIGHT = 4;
+export const BULK_COMMANDS_IN_FLIGHT = 3;

@@ -15,7 +15,7 @@ export interface WriteStreamOptions {
   readonly end?: number | undefined;
   /** Size of one write; a multiple of the block size. Default 2 MiB. */
   readonly chunkBytes?: number | undefined;
-  /** Writes in flight at most. Default 4. */
+  /** Writes in flight at most. Default 3. */
   readonly inFlight?: number | undefined;
   /** When the data ends inside a block: fill the block up with zeros, or fail. Default "refuse". */
   readonly padTail?: "zero" | "refuse" | undefined;

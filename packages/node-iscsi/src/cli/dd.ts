@@ -21,7 +21,7 @@ Usage: node-iscsi dd --if FILE|URL|- --of URL|FILE|- [options]
       --of TO            the same; what it held is overwritten. - is standard output
                          (pipes and /dev/null are written like it: from the beginning, without --seek)
       --bs SIZE          bytes of one read or write (default 2M)
-      --in-flight N      reads and writes under way at a time (default 4)
+      --in-flight N      reads and writes under way at a time (default 3)
       --count SIZE       copy so many bytes and no more
       --skip SIZE        begin so many bytes into the input
       --seek SIZE        begin so many bytes into the output (a multiple of the disk's block size)
