@@ -3,7 +3,7 @@
 import { open } from "node:fs/promises";
 import { allocateTransferBuffer, connect } from "node-iscsi";
 
-const SAMPLE_EVERY_BYTES = 64 * 1024;
+const SAMPLE_EVERY_BYTES = 512 * 1024;
 const RANDOM_WRITE_BYTES = 4096;
 
 const job = JSON.parse(process.argv[2] ?? "{}");

@@ -4,7 +4,7 @@ import { type FileHandle, open } from "node:fs/promises";
 
 const PIECE_BYTES = 8 * 1024 * 1024;
 const BLOCK_BYTES = 4096;
-const SAMPLE_EVERY_BYTES = 64 * 1024;
+const SAMPLE_EVERY_BYTES = 512 * 1024;
 /** No 8 bytes of a stamp look like this: a block's number never has these bytes on a disk of this size. */
 const FILL = 0xa5;
 

@@ -65,7 +65,7 @@ export interface BlockDeviceSession extends CommandExecutor {
 /** Zeroing and discarding commands in flight per call: they cost the target much and us nothing. */
 const RANGE_COMMANDS_IN_FLIGHT = 4;
 /** Data commands in flight per call. A command's deadline runs from when it is started, so one huge call must not start them all. */
-const DATA_COMMANDS_IN_FLIGHT = 16;
+const DATA_COMMANDS_IN_FLIGHT = 8;
 
 /** {@link BlockDevice} over a session's logical unit. */
 export class BlockDeviceView implements BlockDevice {

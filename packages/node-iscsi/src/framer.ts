@@ -159,7 +159,7 @@ export class Framer {
     const count = Math.min(this.#missing, available);
     switch (this.#part) {
       case Part.Header:
-        chunk.copy(this.#header, HEADER_BYTES - this.#missing, at, at + count);
+        this.#header.set(chunk.subarray(at, at + count), HEADER_BYTES - this.#missing);
         break;
       case Part.AdditionalHeader:
         if (this.#digests.header) this.#crc = crc32c(chunk.subarray(at, at + count), this.#crc);

@@ -69,6 +69,11 @@ export class TaskTable {
 
   /** Sends waiting tasks in order while the target's window, our own limit and the socket allow. */
   pump(): void {
+    // Asked after every received PDU: most often nothing waits.
+    if (this.#waiting.size > 0) this.#sendWaiting();
+  }
+
+  #sendWaiting(): void {
     for (const task of this.#waiting) {
       if (!this.#window.isOpen || this.#sent.size >= this.#gate.maxOutstandingCommands) return;
       if (!this.#gate.maySend()) return;

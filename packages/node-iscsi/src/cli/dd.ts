@@ -5,7 +5,6 @@ import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setImmediate as turn } from "node:timers/promises";
 import { createReadStream } from "../read-stream.ts";
-import { BULK_COMMANDS_IN_FLIGHT, MAX_COMMAND_BYTES } from "../transfer-shape.ts";
 import type { BlockWriteStream } from "../write-stream.ts";
 import { type CliCommand, parseCommand, parseCount, parseSize, UsageError } from "./arguments.ts";
 import { type CopyEnd, type CopySource, openInput, openOutput } from "./copy-ends.ts";
@@ -20,8 +19,8 @@ Usage: node-iscsi dd --if FILE|URL|- --of URL|FILE|- [options]
       --if FROM          file, iscsi://host/target-name/lun, or - for standard input
       --of TO            the same; what it held is overwritten. - is standard output
                          (pipes and /dev/null are written like it: from the beginning, without --seek)
-      --bs SIZE          bytes of one read or write (default 2M)
-      --in-flight N      reads and writes under way at a time (default 3)
+      --bs SIZE          bytes of one read or write (default 1M)
+      --in-flight N      reads and writes under way at a time (default 8)
       --count SIZE       copy so many bytes and no more
       --skip SIZE        begin so many bytes into the input
       --seek SIZE        begin so many bytes into the output (a multiple of the disk's block size)
@@ -64,14 +63,11 @@ function parsePlan(values: { [name in keyof typeof OPTIONS]?: string | boolean |
     typeof values[name] === "string" ? parseSize(values[name], `--${name}`) : otherwise;
   if (values.verify !== undefined && values.verify !== "sha256")
     throw new UsageError(`--verify takes sha256, not ${values.verify}`);
-  const chunkBytes = size("bs", MAX_COMMAND_BYTES);
+  const chunkBytes = size("bs", 1024 * 1024);
   if (chunkBytes === 0) throw new UsageError("--bs takes a size above 0");
   return {
     chunkBytes,
-    inFlight:
-      typeof values["in-flight"] === "string"
-        ? parseCount(values["in-flight"], "--in-flight")
-        : BULK_COMMANDS_IN_FLIGHT,
+    inFlight: typeof values["in-flight"] === "string" ? parseCount(values["in-flight"], "--in-flight") : 8,
     count: size("count", Number.POSITIVE_INFINITY),
     skip: size("skip", 0),
     seek: size("seek", 0),

@@ -47,7 +47,7 @@ export function encodeScsiCommand(pdu: ScsiCommandPdu): Buffer {
   header.writeUInt32BE(pdu.expectedDataTransferLength, 20);
   header.writeUInt32BE(pdu.cmdSn, 24);
   header.writeUInt32BE(pdu.expStatSn, 28);
-  pdu.cdb.copy(header, 32);
+  header.set(pdu.cdb, 32);
   return header;
 }
 
