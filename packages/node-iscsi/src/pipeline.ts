@@ -77,8 +77,8 @@ export async function runPipelined(
 ): Promise<void> {
   const iterator = pieces[Symbol.iterator]();
   const failures: unknown[] = [];
-  const worker = async (first: IteratorResult<BlockRange, unknown>) => {
-    for (let next = first; next.done !== true && failures.length === 0; next = iterator.next()) {
+  const worker = async () => {
+    for (let next = iterator.next(); next.done !== true && failures.length === 0; next = iterator.next()) {
       try {
         await task(next.value);
         progress?.noteWritten(next.value);
@@ -88,11 +88,6 @@ export async function runPipelined(
       }
     }
   };
-  const workers: Promise<void>[] = [];
-  for (let first = iterator.next(); first.done !== true; first = iterator.next()) {
-    workers.push(worker(first));
-    if (workers.length === inFlight || failures.length > 0) break;
-  }
-  await Promise.all(workers);
+  await Promise.all(Array.from({ length: inFlight }, worker));
   if (failures.length > 0) throw failures[0];
 }

@@ -107,6 +107,7 @@ export function decodeDataIn(header: Buffer): DataInPdu {
     status: (flags & STATUS_FLAG) === 0 ? undefined : header.readUInt8(3),
     initiatorTaskTag: header.readUInt32BE(16),
     targetTransferTag: header.readUInt32BE(20),
+    // What readTargetSequence reads, without its object in between: this is the data path.
     statSn: header.readUInt32BE(24),
     expCmdSn: header.readUInt32BE(28),
     maxCmdSn: header.readUInt32BE(32),
