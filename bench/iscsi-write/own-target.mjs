@@ -1,6 +1,6 @@
 // Our own target in a process of its own. One argument, JSON: { sizeBytes, path? }; without `path` its disk keeps nothing.
 // Prints {"port": N} and runs until standard input ends.
-import { IscsiTarget } from "node-iscsi";
+import { IscsiTarget } from "node-iscsi/target";
 
 const { sizeBytes, path } = JSON.parse(process.argv[2] ?? "{}");
 const nothing = {

@@ -16,7 +16,7 @@ import { request } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { IscsiTarget, type IscsiTargetOptions } from "node-iscsi";
+import { IscsiTarget, type IscsiTargetOptions } from "node-iscsi/target";
 import { type Databases, openDatabases } from "../../db/database.ts";
 import { DeploymentRepository } from "../../db/deployments.ts";
 import { EventRepository } from "../../db/events.ts";

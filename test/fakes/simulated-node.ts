@@ -6,7 +6,7 @@ import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { Duplex } from "node:stream";
 import { BmcSimulator, type SimulatorFaults } from "ipmi-js";
-import { type Backing, IscsiTarget } from "node-iscsi";
+import { type Backing, IscsiTarget } from "node-iscsi/target";
 
 export interface SimulatedNodeOptions {
   /** Such as 127.0.66.1; BMC, target and done listener are on it. */

@@ -63,24 +63,28 @@ const TGTD_VENDOR = "IET";
  */
 const TGTD_CAPACITY_BYTES = 2 * MAX_COMMAND_BYTES;
 
-/** Reads capacity and the optional pages B0h and B2h; absent pages mean "no limit known" and "no unmap". */
+/** Reads capacity and the optional pages B0h and B2h; absent pages mean "no limit known" and "no unmap". Takes two round trips. */
 export async function describeUnit(executor: CommandExecutor, options: ExecuteOptions): Promise<UnitDescription> {
   const run: RunCommand = (command) => executor.executeWithRetry(command, options);
-  const standard = await orUndefined(run(inquiry()));
-  const capacity = await readCapacity(run, standard?.vendor === TGTD_VENDOR ? TGTD_CAPACITY_BYTES : undefined);
-  const supported = await orUndefined(run(inquiryVpd(VpdPage.SupportedPages)).then(decodeSupportedPages));
+  const [standard, supported, modes] = await Promise.all([
+    orUndefined(run(inquiry())),
+    orUndefined(run(inquiryVpd(VpdPage.SupportedPages)).then(decodeSupportedPages)),
+    orUndefined(run(modeSense6({ page: ModePage.Caching }))),
+  ]);
   const page = async <T>(code: number, decode: (data: Buffer) => T): Promise<T | undefined> =>
     supported?.has(code) ? orUndefined(run(inquiryVpd(code)).then(decode)) : undefined;
-  const limits = (await page(VpdPage.BlockLimits, decodeBlockLimits)) ?? NO_BLOCK_LIMITS;
-  const provisioning = await page(VpdPage.LogicalBlockProvisioning, decodeLogicalBlockProvisioning);
-  // Trap: some targets set LBPRZ in only one of the two places. Either is a promise the target has made.
-  const readsZeroes = capacity.readsZeroes || provisioning?.readsZeroes === true;
+  const [capacity, limits = NO_BLOCK_LIMITS, provisioning = NO_PROVISIONING] = await Promise.all([
+    readCapacity(run, standard?.vendor === TGTD_VENDOR ? TGTD_CAPACITY_BYTES : undefined),
+    page(VpdPage.BlockLimits, decodeBlockLimits),
+    page(VpdPage.LogicalBlockProvisioning, decodeLogicalBlockProvisioning),
+  ]);
   if (!Number.isSafeInteger(capacity.blocks * capacity.blockSize))
     throw new ProtocolError(
       `the unit claims ${capacity.blocks} blocks of ${capacity.blockSize} bytes`,
       executor.contextOf("READ CAPACITY"),
     );
-  const modes = await orUndefined(run(modeSense6({ page: ModePage.Caching })));
+  // Trap: some targets set LBPRZ in only one of the two places. Either is a promise the target has made.
+  const readsZeroes = capacity.readsZeroes || provisioning.readsZeroes;
   const hasVolatileCache = modes?.caching?.isWriteCacheEnabled ?? true;
-  return { capacity, limits, hasVolatileCache, provisioning: { ...(provisioning ?? NO_PROVISIONING), readsZeroes } };
+  return { capacity, limits, hasVolatileCache, provisioning: { ...provisioning, readsZeroes } };
 }

@@ -1,5 +1,4 @@
 // CHAP for iSCSI (RFC 7143 12.1.3, RFC 1994): algorithms, challenge and response in both directions, and the rules about secrets.
-import { createHash, getHashes, randomBytes, randomInt, timingSafeEqual } from "node:crypto";
 import { type ErrorContext, InvalidArgumentError, LoginError, ProtocolError } from "./errors.ts";
 import { decodeBinaryValue, type TextPairs } from "./pdu/text-keys.ts";
 
@@ -22,20 +21,30 @@ interface ChapHash {
   readonly bytes: number;
 }
 
+/** Loaded by the first login that has credentials: a third of the time this package takes to start would go to it and its list of hashes. */
+const crypto = () => process.getBuiltinModule("node:crypto");
+
+let knownHashes: ReadonlyMap<string, ChapHash> | undefined;
+
 /** IANA "CHAP Authentication Algorithms" numbers and the hash each names, best first; what this Node lacks is left out. */
-const CHAP_HASHES: ReadonlyMap<string, ChapHash> = new Map(
-  (
-    [
-      ["8", { hash: "sha3-256", bytes: 32 }],
-      ["7", { hash: "sha256", bytes: 32 }],
-      ["6", { hash: "sha1", bytes: 20 }],
-      ["5", { hash: "md5", bytes: 16 }],
-    ] as [string, ChapHash][]
-  ).filter(([, { hash }]) => getHashes().includes(hash)),
-);
+function chapHashes(): ReadonlyMap<string, ChapHash> {
+  knownHashes ??= new Map(
+    (
+      [
+        ["8", { hash: "sha3-256", bytes: 32 }],
+        ["7", { hash: "sha256", bytes: 32 }],
+        ["6", { hash: "sha1", bytes: 20 }],
+        ["5", { hash: "md5", bytes: 16 }],
+      ] as [string, ChapHash][]
+    ).filter(([, { hash }]) => crypto().getHashes().includes(hash)),
+  );
+  return knownHashes;
+}
 
 /** Value of CHAP_A that we offer. */
-export const CHAP_ALGORITHMS_OFFERED = [...CHAP_HASHES.keys()].join(",");
+export function chapAlgorithmsOffered(): string {
+  return [...chapHashes().keys()].join(",");
+}
 /** The one algorithm every target numbers alike. */
 export const CHAP_MD5 = "5";
 /** RFC 7143 12.1.3: a challenge is at most 1024 bytes. */
@@ -82,14 +91,15 @@ export function checkChapCredentials(credentials: ChapCredentials, context: Erro
 }
 
 function chapHash(algorithm: string): ChapHash {
-  const found = CHAP_HASHES.get(algorithm);
+  const found = chapHashes().get(algorithm);
   if (found === undefined) throw new ProtocolError("the CHAP algorithm chosen was not offered");
   return found;
 }
 
 /** hash(identifier, secret, challenge); the identifier is one byte. */
 export function chapDigest(algorithm: string, identifier: number, secret: string, challenge: Buffer): Buffer {
-  return createHash(chapHash(algorithm).hash)
+  return crypto()
+    .createHash(chapHash(algorithm).hash)
     .update(Buffer.from([identifier]))
     .update(secret, "utf8")
     .update(challenge)
@@ -98,7 +108,7 @@ export function chapDigest(algorithm: string, identifier: number, secret: string
 
 /** First algorithm of the peer's list that we know, for the target's side. */
 export function chooseChapAlgorithm(offered: string): string | undefined {
-  return offered.split(",").find((algorithm) => CHAP_HASHES.has(algorithm));
+  return offered.split(",").find((algorithm) => chapHashes().has(algorithm));
 }
 
 /** One challenge as it goes over the wire and as its answer is checked. */
@@ -112,12 +122,12 @@ export interface ChapChallenge {
 export function newChapChallenge(
   algorithm: string,
   not?: Buffer,
-  random: (bytes: number) => Buffer = randomBytes,
+  random: (bytes: number) => Buffer = crypto().randomBytes,
 ): ChapChallenge {
   let challenge: Buffer;
   do challenge = random(chapHash(algorithm).bytes);
   while (not?.equals(challenge));
-  return { algorithm, identifier: randomInt(0, 256), challenge };
+  return { algorithm, identifier: crypto().randomInt(0, 256), challenge };
 }
 
 /** CHAP_I and CHAP_C. */
@@ -160,7 +170,7 @@ export function chapResponsePairs(challenge: ChapChallenge, identity: ChapIdenti
 export function answerChapChallenge(
   keys: ReadonlyMap<string, string>,
   credentials: ChapIdentity,
-  offered: string = CHAP_ALGORITHMS_OFFERED,
+  offered: string = chapAlgorithmsOffered(),
 ): [key: string, value: string][] {
   return chapResponsePairs(readChapChallenge(keys, chosenAlgorithm(keys, offered)), credentials);
 }
@@ -187,7 +197,7 @@ function judgeChapResponse(
   const response = decodeBinaryValue(responseText);
   if (response.length !== digest.length)
     throw new ProtocolError(`CHAP_R has ${response.length} bytes where the chosen algorithm gives ${digest.length}`);
-  const isRight = timingSafeEqual(response, digest);
+  const isRight = crypto().timingSafeEqual(response, digest);
   if (name !== expected.credentials.user) return "other name";
   return isRight ? "right" : "wrong response";
 }

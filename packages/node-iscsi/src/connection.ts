@@ -106,6 +106,8 @@ export class Connection implements SessionConnection {
   #backlog: ReceivedPdu[] = [];
   #waiter: { resolve(pdu: ReceivedPdu): void; reject(error: IscsiError): void } | undefined;
   #isCorked = false;
+  /** Nothing was sent yet since the last bytes came. */
+  #isFirstAnswer = false;
   /** One buffer for the whole life of the connection: the framer copies out of it to where small pieces belong. */
   readonly #receiveBuffer = allocateTransferBuffer(RECEIVE_BUFFER_BYTES);
   /** The kernel fills the framer's destination, not our buffer. */
@@ -227,11 +229,14 @@ export class Connection implements SessionConnection {
 
   /**
    * Queues one PDU behind those before it. Nothing is copied: `header` must not be used again, and `data` not change until it is
-   * acknowledged. Everything sent in one tick leaves in one vectored write.
+   * acknowledged. Everything sent in one tick leaves in one vectored write, but for a header that is the first thing sent after bytes
+   * came: a long read most often sends nothing else, and to gather it costs more than to send it.
    */
   send(header: Buffer, data?: Buffer): void {
     if (this.#closeError !== undefined) return;
-    if (!this.#isCorked) {
+    const isAlone = this.#isFirstAnswer && data === undefined && !this.#digests.header;
+    this.#isFirstAnswer = false;
+    if (!this.#isCorked && !isAlone) {
       this.#isCorked = true;
       this.#socket.cork();
       process.nextTick(this.#uncork);
@@ -286,25 +291,37 @@ export class Connection implements SessionConnection {
   }
 
   #receive(bytes: number, buffer: Uint8Array): boolean {
+    this.#isFirstAnswer = true;
     this.#capture?.received(Buffer.from(buffer.buffer, buffer.byteOffset, bytes));
-    if (this.#isReceivingDirectly) this.#guarded(() => this.framer.advance(bytes));
-    else this.#guarded(() => this.framer.push(buffer as Buffer, bytes));
+    if (this.#closeError === undefined) {
+      try {
+        if (this.#isReceivingDirectly) this.framer.advance(bytes);
+        else this.framer.push(buffer as Buffer, bytes);
+      } catch (error) {
+        this.#onFault(error);
+      }
+    }
     // What the peer sends while the framer is paused waits in the kernel.
     return !this.framer.isPaused;
   }
 
-  /** Runs what handles received bytes; a peer's mistake ends the connection and never escapes into the event loop. */
+  /** Runs what handles received bytes. */
   #guarded(action: () => void): void {
     if (this.#closeError !== undefined) return;
     try {
       action();
     } catch (error) {
-      if (!(error instanceof IscsiError)) {
-        this.destroy(this.#transportError("internal error while handling a received PDU", error));
-        throw error;
-      }
-      this.destroy(error instanceof DigestError ? this.#transportError(error.reason, error) : error);
+      this.#onFault(error);
     }
+  }
+
+  /** Handling received bytes failed: a peer's mistake ends the connection and never escapes into the event loop. */
+  #onFault(error: unknown): void {
+    if (!(error instanceof IscsiError)) {
+      this.destroy(this.#transportError("internal error while handling a received PDU", error));
+      throw error;
+    }
+    this.destroy(error instanceof DigestError ? this.#transportError(error.reason, error) : error);
   }
 
   #deliver(header: Buffer, data: Buffer): void {

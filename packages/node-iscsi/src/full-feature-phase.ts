@@ -2,7 +2,6 @@
 import { listenForAbort } from "./abort-listener.ts";
 import { reported } from "./command-report.ts";
 import type { ConnectionListener, SessionConnection } from "./connection.ts";
-import { timerMs } from "./deadline.ts";
 import {
   AbortedError,
   type ErrorContext,
@@ -27,7 +26,7 @@ import {
   rejectReasonText,
 } from "./pdu/async-message.ts";
 import { decodeDataIn, decodeReadyToTransfer } from "./pdu/data.ts";
-import { Opcode, opcodeName, opcodeOf, RESERVED_TAG, readTargetSequence } from "./pdu/header.ts";
+import { Opcode, opcodeName, opcodeOf, RESERVED_TAG } from "./pdu/header.ts";
 import { decodeLogoutResponse } from "./pdu/logout.ts";
 import { decodeNopIn } from "./pdu/nop.ts";
 import { decodeScsiResponse, senseBytes } from "./pdu/scsi.ts";
@@ -37,7 +36,8 @@ import { decodeSense, isRecoveredError, ScsiStatus } from "./scsi/sense.ts";
 import { CommandWindow, isSerialAfter, serialAdd } from "./serial.ts";
 import type { ExecuteOptions, SessionOptions } from "./session-options.ts";
 import { closeSession, ping, pingAnswer } from "./session-requests.ts";
-import { ScsiTask, type TaskOutcome } from "./task.ts";
+import { ScsiTask, type TaskOutcome, unsent } from "./task.ts";
+import { TaskDeadlines } from "./task-deadlines.ts";
 import { abortTask, type ResetFunction, reset } from "./task-management.ts";
 import { TaskTable } from "./task-table.ts";
 
@@ -65,6 +65,10 @@ export class FullFeaturePhase implements ConnectionListener {
   readonly #tasks: TaskTable;
   readonly #exchanges = new Exchanges();
   readonly #keepalive: Keepalive;
+  readonly #deadlines = new TaskDeadlines(
+    () => this.#tasks.all(),
+    (task) => this.#abort(task, new TimeoutError(task.deadlineMs, task.contextNow)),
+  );
   #expStatSn: number;
   #isLoggingOut = false;
   #logout: Promise<void> | undefined;
@@ -187,8 +191,7 @@ export class FullFeaturePhase implements ConnectionListener {
   /** ConnectionListener: one PDU from the target. A throw ends the connection. */
   onPdu(header: Buffer, data: Buffer): void {
     this.#keepalive.noteTraffic();
-    const { expCmdSn, maxCmdSn } = readTargetSequence(header);
-    this.#window.update(expCmdSn, maxCmdSn);
+    this.#window.update(header.readUInt32BE(28), header.readUInt32BE(32));
     switch (opcodeOf(header)) {
       case Opcode.ScsiResponse:
         this.#onScsiResponse(header, data);
@@ -230,9 +233,9 @@ export class FullFeaturePhase implements ConnectionListener {
     this.#closeError = error;
     this.#onEnd(this.#isLoggingOut ? undefined : error);
     this.#keepalive.stop();
+    this.#deadlines.stop();
     this.#exchanges.failAll(error);
-    for (const task of this.#tasks.all())
-      task.fail(task.abortReason ?? this.#closedError(task.wasSent ? task.context : unsent(task.context)));
+    for (const task of this.#tasks.all()) task.fail(task.abortReason ?? this.#closedError(task.contextNow));
     this.#resolveClosed();
   }
 
@@ -243,21 +246,18 @@ export class FullFeaturePhase implements ConnectionListener {
 
   #run(command: ScsiCommand<unknown>, context: ErrorContext, options: ExecuteOptions): Promise<TaskOutcome> {
     const { signal, lun = this.lun, deadlineMs = this.options.commandDeadlineMs } = options;
-    const refusal = this.#refusalOf(command, lun, context, signal);
+    const refusal = this.#refusalOf(command, lun, deadlineMs, context, signal);
     if (refusal !== undefined) return Promise.reject(refusal);
-    const contextNow = () => (task.wasSent ? context : unsent(context));
-    const expire = () => this.#abort(task, new TimeoutError(deadlineMs, contextNow()));
-    const timer = setTimeout(expire, timerMs(deadlineMs));
     let unlisten: (() => void) | undefined;
-    const task = new ScsiTask(command, lun, context, () => {
-      clearTimeout(timer);
+    const task = new ScsiTask(command, lun, context, deadlineMs, () => {
       unlisten?.();
       this.#tasks.forget(task);
       // The caller has its buffer back: what the target still sends must not reach it.
       if (command.dataIn !== undefined) this.#connection.abandonPlacement(command.dataIn);
     });
     if (signal !== undefined)
-      unlisten = listenForAbort(signal, () => this.#abort(task, new AbortedError(contextNow(), signal.reason)));
+      unlisten = listenForAbort(signal, () => this.#abort(task, new AbortedError(task.contextNow, signal.reason)));
+    this.#deadlines.watch(task);
     this.#tasks.add(task);
     return task.outcome;
   }
@@ -266,13 +266,14 @@ export class FullFeaturePhase implements ConnectionListener {
   #refusalOf(
     command: ScsiCommand<unknown>,
     lun: number,
+    deadlineMs: number,
     context: ErrorContext,
     signal: AbortSignal | undefined,
   ): IscsiError | undefined {
     if (signal?.aborted) return new AbortedError(unsent(context), signal.reason);
     if (this.#closeError !== undefined) return this.#closedError(unsent(context));
     if (this.#isLoggingOut) return new TransportError("the session is logging out", unsent(context));
-    return illegalRequest(command, lun, context);
+    return illegalRequest(command, lun, deadlineMs, context);
   }
 
   /** Ends a task early; one that was sent is aborted at the target first. */
@@ -389,9 +390,4 @@ export class FullFeaturePhase implements ConnectionListener {
     const cause = this.#closeError;
     return new TransportError(cause === undefined ? "the session is closed" : cause.reason, context, cause);
   }
-}
-
-/** Context of an error about a command that never left this machine. */
-function unsent(context: ErrorContext): ErrorContext {
-  return { ...context, effect: "none" };
 }

@@ -22,6 +22,7 @@ export function illegalLun(lun: number, context: ErrorContext): InvalidArgumentE
 export function illegalRequest(
   command: RequestSizes,
   lun: number,
+  deadlineMs: number,
   context: ErrorContext,
 ): InvalidArgumentError | undefined {
   const { length } = command.cdb;
@@ -33,5 +34,8 @@ export function illegalRequest(
   const dataBytes = Math.max(command.dataOut?.length ?? 0, command.dataIn?.length ?? 0);
   if (dataBytes > MAX_DATA_BYTES)
     return new InvalidArgumentError(`${dataBytes} bytes in one command; 4 GiB - 1 can be sent`, context);
+  // It would compare with nothing, and the command never end.
+  if (Number.isNaN(deadlineMs))
+    return new InvalidArgumentError("deadlineMs is NaN; it takes a number of milliseconds", context);
   return illegalLun(lun, context);
 }

@@ -1,4 +1,4 @@
-// Public names of node-iscsi: an iSCSI initiator in user space (RFC 7143) and the small target its tests use.
+// Public names of node-iscsi: an iSCSI initiator in user space (RFC 7143). The small target for tests is `node-iscsi/target`.
 export type { BlockDevice, OperationOptions } from "./block-device.ts";
 export { BlockDeviceView } from "./block-device.ts";
 export type { ChapCredentials } from "./chap.ts";
@@ -86,21 +86,6 @@ export { writeSame10 } from "./scsi/write-same-10.ts";
 export { writeSame16 } from "./scsi/write-same-16.ts";
 export { IscsiSession } from "./session.ts";
 export type { CommandReport, ExecuteOptions, RecoveryOptions, SessionHooks } from "./session-options.ts";
-export type { Backing, BackingOptions } from "./target/backing.ts";
-export type {
-  ByteCut,
-  CommandTrigger,
-  DataInFault,
-  FaultTrigger,
-  PduTrigger,
-  ScriptedStatus,
-  SentPdu,
-  TargetAsyncMessage,
-  TargetFaults,
-  TargetLimits,
-} from "./target/faults.ts";
-export { IscsiTarget, type IscsiTargetOptions, type TargetSessionView } from "./target/target.ts";
-export type { TargetCounts } from "./target/target-connection-wire.ts";
 export { parseTargetUrl, type TargetUrl } from "./target-url.ts";
 export { allocateTransferBuffer } from "./transfer-buffer.ts";
 export {

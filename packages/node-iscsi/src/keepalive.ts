@@ -13,8 +13,9 @@ export class Keepalive {
   readonly #subject: KeepaliveSubject;
   readonly #deadlineMs: number;
   #timer: NodeJS.Timeout | undefined;
-  #hasTraffic = false;
-  #trafficAt = 0;
+  /** PDUs received so far: a count, because it is taken for every one of them. */
+  #received = 0;
+  #receivedAtTick = 0;
 
   constructor(subject: KeepaliveSubject, options: { keepaliveIntervalMs: number; keepaliveDeadlineMs: number }) {
     this.#subject = subject;
@@ -27,8 +28,7 @@ export class Keepalive {
 
   /** Called for every received PDU: a talking target needs no ping. */
   noteTraffic(): void {
-    this.#hasTraffic = true;
-    this.#trafficAt = performance.now();
+    this.#received += 1;
   }
 
   stop(): void {
@@ -37,18 +37,18 @@ export class Keepalive {
   }
 
   #tick(): void {
-    if (this.#hasTraffic) {
-      this.#hasTraffic = false;
+    const receivedAtPing = this.#received;
+    if (receivedAtPing !== this.#receivedAtTick) {
+      this.#receivedAtTick = receivedAtPing;
       return;
     }
-    const pingedAt = performance.now();
     this.#subject.ping(this.#deadlineMs).catch((cause) => {
       if (this.#timer === undefined) return;
       // A ping that was refused, say for too many immediate commands, shows a target that lives.
       if (cause instanceof IscsiError && cause.code === "Protocol") return;
       const reason = `the target did not answer a ping within ${this.#deadlineMs} ms`;
       // Trap: during a long upload the answer queues behind our data; what counts is that nothing at all came back.
-      if (this.#trafficAt >= pingedAt && cause instanceof IscsiError && cause.code === "Timeout") return;
+      if (this.#received !== receivedAtPing && cause instanceof IscsiError && cause.code === "Timeout") return;
       this.#subject.destroy(new TransportError(reason, this.#subject.contextOf("keepalive"), cause));
     });
   }

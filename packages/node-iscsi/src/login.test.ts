@@ -1,7 +1,7 @@
 // The login phase (RFC 7143 6.2, 6.3, 11.12, 11.13) against a target's login in memory that keeps or breaks one rule at a time.
 import { expect } from "chai";
 import { type AlterResponse, LoginPeer } from "../test/fakes/login-peer.ts";
-import { CHAP_ALGORITHMS_OFFERED, type ChapCredentials } from "./chap.ts";
+import { type ChapCredentials, chapAlgorithmsOffered } from "./chap.ts";
 import { IscsiError, LoginError, ProtocolError } from "./errors.ts";
 import { LoginExchange, type LoginOptions, type LoginResult } from "./login.ts";
 import { DEFAULT_WISHES } from "./negotiation.ts";
@@ -26,7 +26,7 @@ function start(
     initiatorName: "iqn.2026-11.test:initiator",
     targetName: "iqn.2026-11.test:peer",
     chap: undefined,
-    chapAlgorithms: CHAP_ALGORITHMS_OFFERED,
+    chapAlgorithms: chapAlgorithmsOffered(),
     wishes,
     isid,
     firstCmdSn: 100,

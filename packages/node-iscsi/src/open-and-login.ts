@@ -1,6 +1,5 @@
 // openAndLogin(): from an address to a connection that has been through login (RFC 7143 6.3).
-import { randomBytes, randomInt } from "node:crypto";
-import { CHAP_ALGORITHMS_OFFERED, CHAP_MD5, type ChapCredentials, checkChapCredentials } from "./chap.ts";
+import { CHAP_MD5, type ChapCredentials, chapAlgorithmsOffered, checkChapCredentials } from "./chap.ts";
 import { Connection } from "./connection.ts";
 import { remainingMs } from "./deadline.ts";
 import {
@@ -63,9 +62,14 @@ export interface LoggedIn {
 
 /** ISID of the random form (RFC 7143 11.12.5, type 10b): no vendor number needed, unique per session with high odds. */
 function randomIsid(): Buffer {
-  const isid = randomBytes(6);
-  isid[0] = 0x80;
+  const isid = Buffer.alloc(ISID_BYTES, 0x80);
+  isid.writeUIntBE(randomBelow(2 ** 40), 1, 5);
   return isid;
+}
+
+/** For what need not be secret, as it goes over the wire in the clear: `node:crypto` would take longer to load than a login takes. */
+function randomBelow(limit: number): number {
+  return Math.floor(Math.random() * limit);
 }
 
 /** Hops after which a target that points elsewhere is not believed any more. */
@@ -165,7 +169,7 @@ function redirectTarget(error: LoginError, way: string): Address {
 }
 
 async function loginAt(attempt: Attempt, here: Address, deadlineAt: number): Promise<LoggedIn> {
-  const first = await tryLogin(attempt, here, deadlineAt, CHAP_ALGORITHMS_OFFERED);
+  const first = await tryLogin(attempt, here, deadlineAt, attempt.chap === undefined ? "" : chapAlgorithmsOffered());
   if ("connection" in first) return first;
   const second = await tryLogin(attempt, here, deadlineAt, CHAP_MD5);
   if ("connection" in second) return second;
@@ -206,7 +210,7 @@ async function tryLogin(
     chapAlgorithms,
     wishes,
     isid,
-    firstCmdSn: randomInt(1, 0x7fffffff),
+    firstCmdSn: 1 + randomBelow(0x7ffffffe),
     portal,
   });
   try {

@@ -68,9 +68,10 @@ export async function repeatWhileRefused<T>(
   what: Pick<ScsiCommand<T>, "name" | "isIdempotent">,
   attemptWith: (options: RetryOptions) => Promise<T>,
   options: RetryOptions,
+  startedAt = performance.now(),
 ): Promise<T> {
   const deadlineMs = options.deadlineMs ?? rules.commandDeadlineMs();
-  const deadlineAt = performance.now() + deadlineMs;
+  const deadlineAt = startedAt + deadlineMs;
   const remaining = () => ({ ...options, deadlineMs: remainingMs(deadlineAt) });
   let delayMs = FIRST_DELAY_MS;
   let unitAttentions = 0;

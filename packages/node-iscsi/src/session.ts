@@ -13,7 +13,7 @@ import {
 import type { FullFeaturePhase } from "./full-feature-phase.ts";
 import type { SessionParameters } from "./negotiation.ts";
 import { closedOrAborted, type LostConnection, pause, Recovery } from "./recovery.ts";
-import { type CommandRunner, executeWithRetry, type RetryRules, repeatWhileRefused } from "./retry.ts";
+import { type RetryRules, repeatWhileRefused } from "./retry.ts";
 import type { RunCommand, ScsiCommand } from "./scsi/command.ts";
 import { type InquiryData, inquiry } from "./scsi/inquiry.ts";
 import { type Capacity, readCapacity10, readCapacity16 } from "./scsi/read-capacity.ts";
@@ -33,6 +33,14 @@ export interface Reconnection {
   readonly open: OpenPhase;
   /** @throws ProtocolError with operation {@link UNIT_CHECK} when the LUN is another unit than at first. */
   readonly checkUnit: (run: RunCommand, context: ErrorContext) => Promise<void>;
+}
+
+/** How the first attempt to run a command ended. */
+interface FailedAttempt {
+  readonly phase: FullFeaturePhase;
+  /** In `performance.now()` milliseconds; the deadline counts from here. */
+  readonly startedAt: number;
+  readonly error: unknown;
 }
 
 /** `operation` of the error that ends a session whose unit was exchanged. */
@@ -56,12 +64,8 @@ export class IscsiSession {
     commandDeadlineMs: () => this.options.commandDeadlineMs,
     onRetry: (error, attempt) => this.options.hooks.onRetry?.(error, attempt),
   };
-  /** The session as the retry rules see it. */
-  readonly #runner: CommandRunner = {
-    ...this.#retryRules,
-    execute: (command, options) => this.#execute(command, options),
-    checkUnit: (options) => this.#checkUnit(options),
-  };
+  /** For the caller's commands, before which the unit must be known to be the same one. */
+  readonly #commandRules: RetryRules = { ...this.#retryRules, checkUnit: (options) => this.#checkUnit(options) };
   /** Calls that are not settled yet, between two attempts too. */
   #outstanding = 0;
   #onIdle: (() => void) | undefined;
@@ -124,25 +128,50 @@ export class IscsiSession {
    * @throws ScsiError for any status but GOOD; RecoveryError, TimeoutError, AbortedError, TransportError, ProtocolError. `effect` of
    * the error says whether the command may have been run.
    */
-  execute<T>(command: ScsiCommand<T>, options: ExecuteOptions = {}): Promise<T> {
-    return this.#outstandingWhile(command.name, () => this.#execute(command, options));
+  async execute<T>(command: ScsiCommand<T>, options: ExecuteOptions = {}): Promise<T> {
+    this.#begin(command.name);
+    try {
+      return await this.#execute(command, options);
+    } finally {
+      this.#finish();
+    }
   }
 
   /** {@link execute}, repeated within the deadline after UNIT ATTENTION, BUSY and TASK SET FULL. */
-  executeWithRetry<T>(command: ScsiCommand<T>, options: ExecuteOptions = {}): Promise<T> {
-    return this.#outstandingWhile(command.name, () => executeWithRetry(this.#runner, command, options));
+  async executeWithRetry<T>(command: ScsiCommand<T>, options: ExecuteOptions = {}): Promise<T> {
+    this.#begin(command.name);
+    const phase = this.#phase;
+    const startedAt = performance.now();
+    try {
+      // Nearly always all there is to do, and each layer around it costs as much as a small read.
+      return await phase.execute(command, options);
+    } catch (error) {
+      return await this.#retryAfter({ phase, startedAt, error }, command, options);
+    } finally {
+      this.#finish();
+    }
+  }
+
+  /** The rest of {@link executeWithRetry} after a first attempt that failed. */
+  #retryAfter<T>(first: FailedAttempt, command: ScsiCommand<T>, options: ExecuteOptions): Promise<T> {
+    let isFirst = true;
+    const attempt = (now: ExecuteOptions) => {
+      if (!isFirst) return this.#execute(command, now);
+      isFirst = false;
+      return this.#reissueAfter(first, command, options);
+    };
+    return repeatWhileRefused(this.#commandRules, command, attempt, options, first.startedAt);
   }
 
   /** Counts a call, so that a logout waits for it; refuses it when one has begun. */
-  async #outstandingWhile<T>(operation: string, run: () => Promise<T>): Promise<T> {
+  #begin(operation: string): void {
     if (this.#isClosing) throw this.#closedError(operation);
     this.#outstanding += 1;
-    try {
-      return await run();
-    } finally {
-      this.#outstanding -= 1;
-      if (this.#outstanding === 0) this.#onIdle?.();
-    }
+  }
+
+  #finish(): void {
+    this.#outstanding -= 1;
+    if (this.#outstanding === 0) this.#onIdle?.();
   }
 
   async #execute<T>(command: ScsiCommand<T>, options: ExecuteOptions): Promise<T> {
@@ -151,9 +180,15 @@ export class IscsiSession {
     try {
       return await phase.execute(command, options);
     } catch (error) {
-      if (!this.#mayReissue(command, error, phase)) throw error;
-      return await this.#reissue(command, options, startedAt, error);
+      return await this.#reissueAfter({ phase, startedAt, error }, command, options);
     }
+  }
+
+  /** Sends a command again that was lost with its connection; throws what it failed with in all other cases. */
+  async #reissueAfter<T>(first: FailedAttempt, command: ScsiCommand<T>, options: ExecuteOptions): Promise<T> {
+    const { phase, startedAt, error } = first;
+    if (!this.#mayReissue(command, error, phase)) throw error;
+    return await this.#reissue(command, options, startedAt, error);
   }
 
   /** After the unit said that it, or the list of units, has changed. */

@@ -33,12 +33,20 @@ export interface TaskRequest {
 
 const NO_DATA = Buffer.alloc(0);
 
+/** Context of an error about a command that never left this machine. */
+export function unsent(context: ErrorContext): ErrorContext {
+  return { ...context, effect: "none" };
+}
+
 /** State of one command from the queue to its status. Settles exactly once. */
 export class ScsiTask {
   readonly request: TaskRequest;
   readonly lun: number;
   readonly outcome: Promise<TaskOutcome>;
   readonly context: ErrorContext;
+  readonly deadlineMs: number;
+  /** In `performance.now()` milliseconds. */
+  readonly deadlineAt: number;
   /** RESERVED_TAG until the task is sent. */
   initiatorTaskTag = RESERVED_TAG;
   cmdSn = 0;
@@ -52,10 +60,13 @@ export class ScsiTask {
   #settle: { resolve(outcome: TaskOutcome): void; reject(error: IscsiError): void } | undefined;
   #onSettled: (() => void) | undefined;
 
-  constructor(request: TaskRequest, lun: number, context: ErrorContext, onSettled: () => void) {
+  /** Its deadline begins now. */
+  constructor(request: TaskRequest, lun: number, context: ErrorContext, deadlineMs: number, onSettled: () => void) {
     this.request = request;
     this.lun = lun;
     this.context = context;
+    this.deadlineMs = deadlineMs;
+    this.deadlineAt = performance.now() + deadlineMs;
     this.#onSettled = onSettled;
     this.outcome = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -65,6 +76,11 @@ export class ScsiTask {
   /** True once its first byte was handed to the connection. */
   get wasSent(): boolean {
     return this.initiatorTaskTag !== RESERVED_TAG;
+  }
+
+  /** Context of an error that ends the task early. */
+  get contextNow(): ErrorContext {
+    return this.wasSent ? this.context : unsent(this.context);
   }
 
   get isSettled(): boolean {

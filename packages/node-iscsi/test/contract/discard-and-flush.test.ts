@@ -1,6 +1,7 @@
 // What discard and flush of a block device make the target do (SBC-4 5.24, 5.35): seen at the store behind it.
 import { expect } from "chai";
-import { type Backing, type BlockDevice, connect, IscsiTarget, type TargetFaults } from "node-iscsi";
+import { type BlockDevice, connect } from "node-iscsi";
+import { type Backing, IscsiTarget, type TargetFaults } from "node-iscsi/target";
 
 const MIB = 1024 * 1024;
 const targetName = "iqn.2026-11.test:store";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect } from "chai";
-import { IscsiTarget } from "node-iscsi";
+import { IscsiTarget } from "node-iscsi/target";
 import ts from "typescript";
 
 const run = promisify(execFile);

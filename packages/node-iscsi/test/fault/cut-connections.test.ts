@@ -1,7 +1,8 @@
 // Connections cut at random byte counts, both ways, during 200 writes: the disk ends up as what was reported written, seed by seed.
 import { randomBytes } from "node:crypto";
 import { expect } from "chai";
-import { type Backing, type BlockDevice, type ConnectOptions, connect, IscsiError, IscsiTarget } from "node-iscsi";
+import { type BlockDevice, type ConnectOptions, connect, IscsiError } from "node-iscsi";
+import { type Backing, IscsiTarget } from "node-iscsi/target";
 import { seededRandom } from "../../src/target/fault-triggers.ts";
 
 /** Acceptance of issue 3; `CUT_SEEDS=20 npx mocha ...` while working on it. */

@@ -5,15 +5,13 @@ import {
   AbortedError,
   type ConnectOptions,
   connect,
-  IscsiTarget,
   LoginError,
   ProtocolError,
   ScsiError,
-  type TargetFaults,
-  type TargetLimits,
   TimeoutError,
   TransportError,
 } from "node-iscsi";
+import { IscsiTarget, type TargetFaults, type TargetLimits } from "node-iscsi/target";
 import { errorOf } from "../fakes/error-of.ts";
 
 const MIB = 1024 * 1024;

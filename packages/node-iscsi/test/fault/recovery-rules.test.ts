@@ -1,7 +1,8 @@
 // The rules a recovery keeps (RFC 7143 4.2.7.1, 6.3.5, 7.1.4.4): the same ISID, the same unit, the same portal group, one deadline.
 import { randomBytes } from "node:crypto";
 import { expect } from "chai";
-import { type IscsiTarget, RecoveryError, type SentPdu, TimeoutError } from "node-iscsi";
+import { RecoveryError, TimeoutError } from "node-iscsi";
+import type { IscsiTarget, SentPdu } from "node-iscsi/target";
 import { errorOf } from "../fakes/error-of.ts";
 import { until } from "../fakes/until.ts";
 import { type SessionBench, stored, withBench } from "./session-bench.ts";

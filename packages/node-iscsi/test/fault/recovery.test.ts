@@ -9,13 +9,11 @@ import {
   compareAndWrite,
   connect,
   type IscsiSession,
-  IscsiTarget,
   ProtocolError,
   RecoveryError,
-  type TargetFaults,
-  type TargetLimits,
   TransportError,
 } from "node-iscsi";
+import { IscsiTarget, type TargetFaults, type TargetLimits } from "node-iscsi/target";
 import { errorOf } from "../fakes/error-of.ts";
 import { until } from "../fakes/until.ts";
 import { quickOptions, stored } from "./session-bench.ts";

@@ -1,5 +1,6 @@
 // A target with storage in memory, and a session on it that recovers quickly; both are closed after the body.
-import { type BlockDevice, type ConnectOptions, connect, type IscsiSession, IscsiTarget } from "node-iscsi";
+import { type BlockDevice, type ConnectOptions, connect, type IscsiSession } from "node-iscsi";
+import { IscsiTarget } from "node-iscsi/target";
 
 const SIZE = 32 * 1024 * 1024;
 const targetName = "iqn.2026-11.test:bench";

@@ -1,6 +1,7 @@
 // What may be on a disk after operations of which some failed: for each block the contents it is allowed to have.
 import { expect } from "chai";
-import type { Backing, ByteRange, DiskState } from "node-iscsi";
+import type { ByteRange, DiskState } from "node-iscsi";
+import type { Backing } from "node-iscsi/target";
 
 export const BLOCK_BYTES = 512;
 const ZEROS = Buffer.alloc(BLOCK_BYTES);

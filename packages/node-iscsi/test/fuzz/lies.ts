@@ -1,6 +1,6 @@
 // What a lying target does to the PDUs it sends, in classes of which it is known what an initiator must make of them.
 import { randomBytes } from "node:crypto";
-import type { SentPdu } from "node-iscsi";
+import type { SentPdu } from "node-iscsi/target";
 import { Opcode, opcodeOf } from "../../src/pdu/header.ts";
 
 /** Random numbers in 0..1 (1 excluded). */

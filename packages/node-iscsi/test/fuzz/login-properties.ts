@@ -1,5 +1,6 @@
 // Logins and discoveries at a target that lies (RFC 7143 6.3, 12.1.3, appendix C): they end in time and typed, and never believe a wrong proof.
-import { type ConnectOptions, connect, discover, IscsiTarget, type TargetFaults } from "node-iscsi";
+import { type ConnectOptions, connect, discover } from "node-iscsi";
+import { IscsiTarget, type TargetFaults } from "node-iscsi/target";
 import { Opcode, opcodeOf } from "../../src/pdu/header.ts";
 import { decodeTextPairs, encodeTextPairs } from "../../src/pdu/text-keys.ts";
 import { seededRandom } from "../../src/target/fault-triggers.ts";

@@ -1,13 +1,6 @@
 // One run of a session against a target that lies: operations side by side, each checked as it settles, and the disk in the end.
-import {
-  type BlockDevice,
-  type ConnectOptions,
-  connect,
-  type IscsiError,
-  type IscsiSession,
-  IscsiTarget,
-  type TargetLimits,
-} from "node-iscsi";
+import { type BlockDevice, type ConnectOptions, connect, type IscsiError, type IscsiSession } from "node-iscsi";
+import { IscsiTarget, type TargetLimits } from "node-iscsi/target";
 import { pick, type Random, upTo } from "./lies.ts";
 import { COMMAND_DEADLINE_MS, LOGIN_DEADLINE_MS, Operations, type Run, SETTLE_MS, SLOT_BYTES } from "./operations.ts";
 import { settled } from "./property.ts";

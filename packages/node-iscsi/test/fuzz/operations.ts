@@ -1,6 +1,7 @@
 // Reads, writes, zeroing, discards and flushes of one fuzz run, each checked as it settles against what the disk may hold.
 import { randomBytes } from "node:crypto";
-import { type BlockDevice, type DigestWish, type IscsiSession, type IscsiTarget, read16 } from "node-iscsi";
+import { type BlockDevice, type DigestWish, type IscsiSession, read16 } from "node-iscsi";
+import type { IscsiTarget } from "node-iscsi/target";
 import { BLOCK_BYTES, DiskModel } from "./disk-model.ts";
 import { pick, type Random, upTo } from "./lies.ts";
 import { settled } from "./property.ts";

@@ -1,5 +1,5 @@
 // Sessions against a target that lies (RFC 7143 as the target breaks it): every promise settles in time and typed, and no data is made up.
-import type { IscsiTarget } from "node-iscsi";
+import type { IscsiTarget } from "node-iscsi/target";
 import { seededRandom } from "../../src/target/fault-triggers.ts";
 import { anyLie, headerLie, losingLie, payloadLie, pick, type Random, reorderingLie, upTo } from "./lies.ts";
 import { DISK_BYTES, runSession } from "./lying-session.ts";

@@ -2,7 +2,7 @@
 import { connect as dial } from "node:net";
 import { expect } from "chai";
 import fc from "fast-check";
-import { IscsiTarget } from "node-iscsi";
+import { IscsiTarget } from "node-iscsi/target";
 import { encodeDataOut } from "../../src/pdu/data.ts";
 import { encodeLogoutRequest } from "../../src/pdu/logout.ts";
 import { encodeNopOut } from "../../src/pdu/nop.ts";

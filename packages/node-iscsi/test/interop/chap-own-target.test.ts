@@ -8,12 +8,11 @@ import {
   discover,
   InvalidArgumentError,
   type IscsiError,
-  IscsiTarget,
-  type IscsiTargetOptions,
   LoginError,
   TimeoutError,
   TransportError,
 } from "node-iscsi";
+import { IscsiTarget, type IscsiTargetOptions } from "node-iscsi/target";
 import { openAndLogin } from "../../src/open-and-login.ts";
 
 const targetName = "iqn.2026-11.test:own";

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect } from "chai";
-import { type Backing, IscsiTarget } from "node-iscsi";
+import { type Backing, IscsiTarget } from "node-iscsi/target";
 import { FileDevice } from "../../src/cli/file-device.ts";
 import { COMMAND, cli, outcomeOf, start } from "./cli-command.ts";
 

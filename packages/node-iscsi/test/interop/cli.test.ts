@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect } from "chai";
-import { IscsiTarget } from "node-iscsi";
+import { IscsiTarget } from "node-iscsi/target";
 import { cli, outcomeOf, start } from "./cli-command.ts";
 import { Tgtd } from "./tgtd.ts";
 

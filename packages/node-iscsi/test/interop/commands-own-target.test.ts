@@ -1,7 +1,8 @@
 // Our initiator's commands that tgtd lacks, against our own target, which libiscsi's suite has judged (libiscsi-suite.test.ts).
 import { randomBytes } from "node:crypto";
 import { expect } from "chai";
-import { type Backing, connect, type IscsiSession, IscsiTarget, inquiryVpd } from "node-iscsi";
+import { connect, type IscsiSession, inquiryVpd } from "node-iscsi";
+import { type Backing, IscsiTarget } from "node-iscsi/target";
 import type { ScsiCommand } from "../../src/scsi/command.ts";
 import { compareAndWrite } from "../../src/scsi/compare-and-write.ts";
 import { formatDesignator } from "../../src/scsi/format-designator.ts";

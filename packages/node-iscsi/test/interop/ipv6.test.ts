@@ -1,7 +1,8 @@
 // The same session over IPv6: URL, discovery, a redirection, a second portal, and a recovery (RFC 7143 4.2.7.2, 13.8).
 import { randomBytes } from "node:crypto";
 import { expect } from "chai";
-import { connect, discover, IscsiTarget, type TargetFaults } from "node-iscsi";
+import { connect, discover } from "node-iscsi";
+import { IscsiTarget, type TargetFaults } from "node-iscsi/target";
 import { freePort } from "../fakes/free-port.ts";
 import { quickOptions, stored } from "../fault/session-bench.ts";
 

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect } from "chai";
-import { IscsiTarget } from "node-iscsi";
+import { IscsiTarget } from "node-iscsi/target";
 
 const run = promisify(execFile);
 const MIB = 1024 * 1024;

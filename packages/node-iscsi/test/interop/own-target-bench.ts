@@ -1,6 +1,6 @@
 // A target of ours and the raw initiators that look at it, closed together.
 import { expect } from "chai";
-import { IscsiTarget, type TargetFaults, type TargetLimits } from "node-iscsi";
+import { IscsiTarget, type TargetFaults, type TargetLimits } from "node-iscsi/target";
 import { Opcode, opcodeOf } from "../../src/pdu/header.ts";
 import { decodeScsiResponse } from "../../src/pdu/scsi.ts";
 import { RawInitiator, type RawPdu, readWriteCdb, TEST_UNIT_READY } from "./own-target-client.ts";

@@ -1,7 +1,7 @@
 // Session rules of our target (RFC 7143 6.3.4, 6.3.5, 11.5, 11.12.6): identity, reinstatement, and that nothing of a dead session lands late.
 import { randomBytes } from "node:crypto";
 import { expect } from "chai";
-import { type Backing, IscsiTarget, type IscsiTargetOptions } from "node-iscsi";
+import { type Backing, IscsiTarget, type IscsiTargetOptions } from "node-iscsi/target";
 import { Opcode, opcodeOf } from "../../src/pdu/header.ts";
 import { decodeScsiResponse } from "../../src/pdu/scsi.ts";
 import { decodeTaskManagementResponse, encodeTaskManagementRequest } from "../../src/pdu/task-management.ts";

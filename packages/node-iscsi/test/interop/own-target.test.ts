@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect } from "chai";
-import { connect, discover, IscsiTarget, LoginError } from "node-iscsi";
+import { connect, discover, LoginError } from "node-iscsi";
+import { IscsiTarget } from "node-iscsi/target";
 
 const run = promisify(execFile);
 const MIB = 1024 * 1024;

@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect } from "chai";
-import { connect, IscsiTarget } from "node-iscsi";
+import { connect } from "node-iscsi";
+import { IscsiTarget } from "node-iscsi/target";
 import { captureFromEnvironment } from "../../src/pcap.ts";
 import { Tgtd } from "./tgtd.ts";
 
