@@ -17,6 +17,8 @@ export interface Course {
 
 /** A disk behind iSCSI. `path` is the file that holds it; undefined when nothing does. */
 export interface Disk {
+  /** Before each run: a new target process, when what a contender leaves in the old one would be the next one's gift or burden. */
+  readonly renew?: () => Promise<void>;
   readonly port: number;
   readonly targetName: string;
   readonly lun: number;
@@ -55,6 +57,7 @@ function megabytesPerSecond(course: Course, wallSeconds: number): number {
 function writing(course: Course, disk: Disk, work: () => ReturnType<typeof measureProcess>): Contender["run"] {
   return async () => {
     if (disk.path !== undefined) await fillDisk(disk.path, course.sizeBytes);
+    await disk.renew?.();
     const measured = await work();
     if (disk.path !== undefined) await expectSameContent(disk.path, course.sourcePath, course.sizeBytes);
     return { ...measured, value: megabytesPerSecond(course, measured.wallSeconds) };
@@ -81,6 +84,7 @@ export function ourRead(name: string, course: Course, disk: Disk, shape: Shape):
   return {
     name,
     run: async () => {
+      await disk.renew?.();
       const measured = await runClient(course, disk, shape, { task: "read" });
       if (disk.path !== undefined && measured.result.sampleSum !== course.sourceSampleSum)
         throw new Error("what node-iscsi read is not what is on the disk");
@@ -98,20 +102,21 @@ export async function checkOurRead(course: Course, disk: Disk, shape: Shape): Pr
 export function qemuRead(course: Course, disk: Disk, flags: readonly string[]): Contender {
   const sink = `driver=null-co,size=${course.sizeBytes}`;
   const args = ["convert", "-n", ...flags, "-f", "raw", "--target-image-opts", urlOf(disk), sink];
-  return reading(course, ["qemu-img convert", ...flags].join(" "), args);
+  return reading(course, disk, ["qemu-img convert", ...flags].join(" "), args);
 }
 
 /** qemu-img's own benchmark reads the disk: nothing but reads, so many in flight. */
 export function qemuBenchRead(course: Course, disk: Disk, depth: number, bytes: number): Contender {
   const count = Math.ceil(course.sizeBytes / bytes);
   const args = ["bench", "-f", "raw", "-c", `${count}`, "-d", `${depth}`, "-s", `${bytes}`, urlOf(disk)];
-  return reading(course, `qemu-img bench -d ${depth} -s ${bytes / 1024}K`, args);
+  return reading(course, disk, `qemu-img bench -d ${depth} -s ${bytes / 1024}K`, args);
 }
 
-function reading(course: Course, name: string, args: readonly string[]): Contender {
+function reading(course: Course, disk: Disk, name: string, args: readonly string[]): Contender {
   return {
     name,
     run: async () => {
+      await disk.renew?.();
       const measured = await measureProcess("qemu-img", args, course);
       return { ...measured, value: megabytesPerSecond(course, measured.wallSeconds) };
     },
@@ -150,6 +155,7 @@ function randomWriting(
   return async () => {
     seed += 1;
     if (disk.path !== undefined) await fillDisk(disk.path, course.sizeBytes);
+    await disk.renew?.();
     const measured = await work(seed);
     if (disk.path !== undefined) await expectRandomWrites(disk.path, course.sizeBytes, count, seed);
     return { ...measured, value: count / measured.result.seconds };

@@ -62,10 +62,10 @@ async function startOwnTarget(sizeBytes: number, path?: string): Promise<{ disk:
   };
 }
 
-async function offerDigests(tgtd: Tgtd, isOffered: boolean): Promise<void> {
+async function offerDigests(tgtd: Tgtd): Promise<void> {
   const update = ["--lld", "iscsi", "--op", "update", "--mode", "target", "--tid", "1"];
   for (const name of ["HeaderDigest", "DataDigest"])
-    await tgtd.admin(...update, "--name", name, "--value", isOffered ? "None,CRC32C" : "None");
+    await tgtd.admin(...update, "--name", name, "--value", "None,CRC32C");
 }
 
 async function main(signal: AbortSignal): Promise<string[]> {
@@ -83,6 +83,7 @@ async function main(signal: AbortSignal): Promise<string[]> {
     toStop.push(() => nullTarget.stop());
     const ownTarget = await startOwnTarget(sizeBytes, tgtd.backingPath);
     toStop.push(() => ownTarget.stop());
+    const disk = { port: tgtd.port, targetName: tgtd.targetName, lun: 1, path: tgtd.backingPath };
     const sourcePath = join(folder, "source");
     await makeSource(sourcePath, sizeBytes);
     await fillDisk(tgtd.backingPath, sizeBytes);
@@ -94,10 +95,11 @@ async function main(signal: AbortSignal): Promise<string[]> {
       rounds,
       deadlineMs: 60_000 + sizeBytes / SLOWEST_BYTES_PER_MS,
       signal,
-      disk: { port: tgtd.port, targetName: tgtd.targetName, lun: 1, path: tgtd.backingPath },
+      disk: { ...disk, renew: () => tgtd.restart() },
+      oneTargetDisk: disk,
+      digestingDisk: { ...disk, renew: () => tgtd.restart().then(() => offerDigests(tgtd)) },
       ownDisk: ownTarget.disk,
       nullDisk: nullTarget.disk,
-      offerDigests: (isOffered) => offerDigests(tgtd, isOffered),
       libiscsiProgram,
     });
   } finally {

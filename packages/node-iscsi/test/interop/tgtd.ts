@@ -23,32 +23,28 @@ export class Tgtd {
   readonly targetName = "iqn.2026-11.test:disk";
   readonly port: number;
   readonly backingPath: string;
+  readonly #options: TgtdOptions;
   readonly #directory: string;
-  readonly #process: ChildProcess;
   readonly #control: string;
+  #process: ChildProcess;
 
-  private constructor(port: number, directory: string, child: ChildProcess, control: string) {
+  private constructor(options: TgtdOptions, port: number, directory: string) {
+    this.#options = options;
     this.port = port;
     this.#directory = directory;
-    this.#process = child;
-    this.#control = control;
+    this.#control = String(port % 30_000);
     this.backingPath = join(directory, "disk.img");
+    this.#process = this.#spawn();
   }
 
   static async start(options: TgtdOptions): Promise<Tgtd> {
     const directory = await mkdtemp(join(options.directory ?? tmpdir(), "tgtd-"));
-    const port = await freePort();
-    const control = String(port % 30_000);
-    const child = spawn("tgtd", ["-f", "-C", control, "-d", "0", "--iscsi", `portal=127.0.0.1:${port}`], {
-      stdio: "ignore",
-      env: { ...process.env, TGT_IPC_SOCKET: join(directory, "ipc") },
-    });
-    const tgtd = new Tgtd(port, directory, child, control);
+    const tgtd = new Tgtd(options, await freePort(), directory);
     try {
       const file = await open(tgtd.backingPath, "w");
       await file.truncate(options.sizeBytes);
       await file.close();
-      await tgtd.#configure(options);
+      await tgtd.#configure();
     } catch (error) {
       await tgtd.stop();
       throw error;
@@ -56,7 +52,23 @@ export class Tgtd {
     return tgtd;
   }
 
-  async #configure(options: TgtdOptions): Promise<void> {
+  /** Puts a new process behind the same port and file; what `admin` changed is gone with the old one. */
+  async restart(): Promise<void> {
+    await this.#kill();
+    await rm(join(this.#directory, `ipc.${this.#control}`), { force: true });
+    this.#process = this.#spawn();
+    await this.#configure();
+  }
+
+  #spawn(): ChildProcess {
+    return spawn("tgtd", ["-f", "-C", this.#control, "-d", "0", "--iscsi", `portal=127.0.0.1:${this.port}`], {
+      stdio: "ignore",
+      env: { ...process.env, TGT_IPC_SOCKET: join(this.#directory, "ipc") },
+    });
+  }
+
+  async #configure(): Promise<void> {
+    const options = this.#options;
     const deadline = Date.now() + 10_000;
     for (;;) {
       try {
@@ -85,14 +97,18 @@ export class Tgtd {
     return stdout;
   }
 
-  /** tgtd ignores SIGTERM. */
   async stop(): Promise<void> {
+    await this.#kill();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  /** tgtd ignores SIGTERM. */
+  async #kill(): Promise<void> {
     const isGone = new Promise<void>((resolve) => {
       if (this.#process.exitCode !== null || this.#process.signalCode !== null) resolve();
       else this.#process.once("exit", () => resolve());
     });
     this.#process.kill("SIGKILL");
     await isGone;
-    await rm(this.#directory, { recursive: true, force: true });
   }
 }
