@@ -143,7 +143,7 @@ export class IscsiSession {
     const phase = this.#phase;
     const startedAt = performance.now();
     try {
-      // Nearly always all there is to do, and each layer around it costs as much as a small read.
+      // Nearly always all there is to do: the layers for everything else are entered when it fails.
       return await phase.execute(command, options);
     } catch (error) {
       return await this.#retryAfter({ phase, startedAt, error }, command, options);

@@ -2,7 +2,7 @@
 import { timerMs } from "./deadline.ts";
 import type { ScsiTask } from "./task.ts";
 
-/** Calls `expire` for every task of `open()` whose deadline has passed, once each, until {@link stop}. */
+/** Calls `expire` for every task of `open()`, a snapshot, whose deadline has passed, until {@link stop}. Those it aborts are left alone. */
 export class TaskDeadlines {
   readonly #open: () => readonly ScsiTask[];
   readonly #expire: (task: ScsiTask) => void;
@@ -35,10 +35,13 @@ export class TaskDeadlines {
   #sweep(): void {
     this.stop();
     const now = performance.now();
-    const waiting = this.#open().filter((task) => task.abortReason === undefined);
-    const isInTime = (task: ScsiTask) => task.deadlineAt > now;
-    for (const task of waiting) if (!isInTime(task)) this.#expire(task);
-    const next = Math.min(...waiting.filter(isInTime).map(({ deadlineAt }) => deadlineAt));
+    let next = Number.POSITIVE_INFINITY;
+    // Hundreds of thousands may wait, when a caller starts all of its work at once.
+    for (const task of this.#open()) {
+      if (task.abortReason !== undefined) continue;
+      if (task.deadlineAt <= now) this.#expire(task);
+      else next = Math.min(next, task.deadlineAt);
+    }
     // Expiring a task may have let others in, and armed the timer for them.
     if (next < this.#firesAt) this.#arm(next);
   }
